@@ -1,0 +1,21 @@
+//! The nouns of the field, as types. Pure: nothing here touches the outside.
+
+mod backup;
+mod failed_run;
+mod failure;
+mod label;
+mod lsn;
+mod observed;
+mod stanza;
+mod unit;
+mod wal;
+
+pub use backup::{Backup, Catalog, RunningBackup};
+pub use failed_run::FailedRun;
+pub use failure::{AgentError, error_chain};
+pub use label::{BackupId, BackupKind, BackupLabel, NotABackupId, NotABackupKind, NotALabel};
+pub use lsn::{Lsn, NotAnLsn};
+pub use observed::Observed;
+pub use stanza::{NotAStanza, Stanza};
+pub use unit::{NotAUnitName, Role, UnitName};
+pub use wal::{NotAWalSegment, Timeline, WalSegment, WalSegmentSize};

@@ -1,0 +1,9 @@
+//! The only room that touches the operating system: processes, files, locks,
+//! services, the clock, sockets. It knows nothing of PostgreSQL or Juju.
+
+pub mod clock;
+pub mod files;
+pub mod http;
+pub mod lock;
+pub mod process;
+pub mod services;
