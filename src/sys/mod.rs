@@ -2,6 +2,7 @@
 //! services, the clock, sockets. It knows nothing of PostgreSQL or Juju.
 
 pub mod clock;
+pub mod environment;
 pub mod files;
 pub mod http;
 pub mod lock;

@@ -1,0 +1,129 @@
+//! Services under systemd: one unit file each, rendered from charm/systemd.
+//! What systemd knows (restart, logs, limits) is left to systemd.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Service, ServiceError};
+use crate::sys::files::{self, Access};
+use crate::sys::process::{Invocation, OsUser, Runner};
+
+const TEMPLATE: &str = include_str!("../../../charm/systemd/service.in");
+
+#[derive(Debug, Clone)]
+pub struct Systemd {
+    runner: Runner,
+    prefix: String,
+    units: PathBuf,
+}
+
+impl Systemd {
+    /// `prefix` is unique on the machine, e.g. `pg-backup-agent-postgresql-0`.
+    pub fn new(runner: Runner, prefix: String) -> Self {
+        Self { runner, prefix, units: PathBuf::from("/etc/systemd/system") }
+    }
+
+    fn unit(&self, name: &str) -> String {
+        format!("{}-{name}.service", self.prefix)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.units.join(self.unit(name))
+    }
+
+    async fn systemctl(&self, args: &[&str]) -> Result<bool, super::super::process::ProcessError> {
+        let invocation = Invocation::new("systemctl").args(args.iter().copied()).within(Duration::from_secs(180));
+        self.runner.run(&invocation).await.map(|out| out.success())
+    }
+
+    pub async fn is_running(&self, name: &'static str) -> bool {
+        self.systemctl(&["is-active", "--quiet", &self.unit(name)]).await.unwrap_or(false)
+    }
+
+    pub async fn start(&self, service: &Service) -> Result<(), ServiceError> {
+        let name = service.name;
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| ServiceError::Start { name, source };
+        let text = render(service, self.runner.path().to_str().unwrap_or_default());
+        if files::write(&self.file(name), text.as_bytes(), &Access::Public).map_err(|e| failed(Box::new(e)))? {
+            self.systemctl(&["daemon-reload"]).await.map_err(|e| failed(Box::new(e)))?;
+        }
+        match self.systemctl(&["enable", "--now", &self.unit(name)]).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ServiceError::Died {
+                name,
+                log: service.log.display().to_string(),
+                last: format!("see journalctl -u {}", self.unit(name)),
+            }),
+            Err(error) => Err(failed(Box::new(error))),
+        }
+    }
+
+    pub async fn stop(&self, name: &'static str, _patience: Duration) -> Result<(), ServiceError> {
+        // TimeoutStopSec in the unit file bounds it. `disable` too: a machine
+        // that reboots in the middle of a restore must not start it behind our back.
+        if !files::exists(&self.file(name)) {
+            return Ok(());
+        }
+        let stopped = self.systemctl(&["disable", "--now", &self.unit(name)]).await;
+        stopped.map(|_| ()).map_err(|error| ServiceError::Stop { name, source: Box::new(error) })
+    }
+
+    pub async fn reload(&self, name: &'static str) -> Result<(), ServiceError> {
+        let sent = self.systemctl(&["kill", "--kill-whom=main", "--signal=HUP", &self.unit(name)]).await;
+        sent.map(|_| ()).map_err(|error| ServiceError::Start { name, source: Box::new(error) })
+    }
+
+    pub async fn remove(&self, name: &'static str) -> Result<(), ServiceError> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| ServiceError::Stop { name, source };
+        files::remove_file(&self.file(name)).map_err(|e| failed(Box::new(e)))?;
+        self.systemctl(&["daemon-reload"]).await.map_err(|e| failed(Box::new(e)))?;
+        Ok(())
+    }
+}
+
+/// Fills the template. Values are quoted as systemd reads them.
+fn render(service: &Service, path: &str) -> String {
+    let invocation = &service.invocation;
+    let user = invocation.user.as_ref().map_or("root", |OsUser(name)| name);
+    let program = absolute(&invocation.program, path);
+    let exec: Vec<_> = std::iter::once(&program).chain(&invocation.args).map(|word| quoted(word)).collect();
+    let mut env = vec![format!("Environment={}", quoted(&format!("PATH={path}")))];
+    env.extend(invocation.env.iter().map(|(key, value)| format!("Environment={}", quoted(&format!("{key}={value}")))));
+    TEMPLATE
+        .replace("@NAME@", service.name)
+        .replace("@USER@", user)
+        .replace("@EXEC@", &exec.join(" "))
+        .replace("@ENVIRONMENT@", &env.join("\n"))
+        .replace("@LOG@", &service.log.display().to_string())
+}
+
+/// systemd wants absolute programs.
+fn absolute(program: &str, path: &str) -> String {
+    path.split(':')
+        .map(|folder| Path::new(folder).join(program))
+        .find(|candidate| files::exists(candidate))
+        .map_or_else(|| program.to_owned(), |found| found.display().to_string())
+}
+
+fn quoted(word: &str) -> String {
+    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_file_is_rendered_with_quoted_words() {
+        let invocation =
+            Invocation::new("etcd").args(["--name", "a b\"%$"]).env("TZ", "UTC").as_user(&OsUser("postgres".into()));
+        let service = Service { name: "etcd", invocation, log: "/u/log/etcd.log".into() };
+        let text = render(&service, "/nowhere");
+        assert!(text.contains("User=postgres\n"), "{text}");
+        assert!(text.contains("ExecStart=\"etcd\" \"--name\" \"a b\\\"%%$$\"\n"), "{text}");
+        assert!(text.contains("Environment=\"PATH=/nowhere\"\nEnvironment=\"TZ=UTC\"\n"), "{text}");
+        assert!(text.contains("append:/u/log/etcd.log"), "{text}");
+        assert!(!text.contains('@'), "{text}");
+    }
+}
