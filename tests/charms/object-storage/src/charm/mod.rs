@@ -1,0 +1,4 @@
+//! stub
+pub fn dispatch(_: &str) -> anyhow::Result<()> {
+    Ok(())
+}
