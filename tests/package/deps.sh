@@ -108,16 +108,17 @@ rust() {
 # --- python -----------------------------------------------------------------
 
 python() {
-  local pins=tests/package/requirements.txt
-  if cmp -s "$pins" .venv/installed.txt && .venv/bin/python -c 'import jubilant, ops' 2> /dev/null; then
+  local file=tests/package/requirements.txt
+  local -a pins
+  mapfile -t pins < <(grep -v '^#' "$file")
+  if [ "$(.venv/bin/pip freeze 2> /dev/null | grep -cxF -f <(printf '%s\n' "${pins[@]}"))" = ${#pins[@]} ]; then
     say ".venv is complete"
     return
   fi
-  say "making .venv with $(grep -v '^#' "$pins" | xargs)"
+  say "making .venv with ${pins[*]}"
   rm -rf .venv
   python3 -m venv .venv
-  .venv/bin/pip install --quiet --disable-pip-version-check --requirement "$pins"
-  cp "$pins" .venv/installed.txt
+  .venv/bin/pip install --quiet --disable-pip-version-check --requirement "$file"
 }
 
 for part in "${@:-system}"; do
