@@ -52,9 +52,11 @@ without_services() {
   made+=("$no_cluster")
   # shellcheck disable=SC2064 # the list as it is now
   trap "rm -f ${made[*]}" EXIT
-  "$@"
+  local status=0
+  "$@" || status=$?
   rm -f "${made[@]}"
   trap - EXIT
+  return "$status"
 }
 
 # Debian's etcd-server enables a default etcd on localhost:2379 for the next boot: masked before it first comes.
@@ -79,13 +81,14 @@ system() {
     "  sudo apt-get update && sudo apt-get install --no-install-recommends ${wanted[*]}" \
     "or run make as root, which also keeps the packages' default services from starting."
   say "apt-get update"
-  apt-get update -qq
+  apt-get update -qq || say "apt-get update failed: going on with the lists that are here"
   mapfile -t wanted < <(missing) # with fresh lists: the release's PostgreSQL by its number
   say "installing ${wanted[*]}"
+  mkdir -p target
   [[ " ${wanted[*]} " != *" etcd-server "* ]] || mask_etcd
   DEBIAN_FRONTEND=noninteractive without_services \
-    apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${wanted[@]}" > /tmp/pg-backup-agent-apt.log 2>&1 ||
-    stop "apt-get failed: $(tail -n 5 /tmp/pg-backup-agent-apt.log)" "all of it is in /tmp/pg-backup-agent-apt.log"
+    apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${wanted[@]}" > target/apt.log 2>&1 ||
+    stop "apt-get failed: $(tail -n 5 target/apt.log)" "all of it is in target/apt.log"
   say "installed"
 }
 
