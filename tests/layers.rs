@@ -30,8 +30,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     // what puts them together; `agent` is the one place that knows all rooms
     ("agent",    &[ALL]),
     ("observe",  &[LOWER]),
-    ("hooks",    &[LOWER]),
     ("actions",  &[LOWER]),
+    ("hooks",    &[LOWER]),
     ("cli",      &[LOWER]),
     ("main",     &[LOWER]),
     ("lib",      &[]),
