@@ -86,6 +86,18 @@ pub fn stop(home: &Home) -> Result<()> {
     Ok(())
 }
 
+/// Waits for something that the server is about to do.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
+    let deadline = Instant::now() + STOP_WITHIN;
+    while !holds() {
+        if Instant::now() > deadline {
+            bail!("waited {} s in vain: {what}", STOP_WITHIN.as_secs());
+        }
+        sleep(LOOK_EVERY);
+    }
+    Ok(())
+}
+
 fn log(home: &Home) -> io::Result<File> {
     let path = home.file("server.log");
     if fs::metadata(&path).is_ok_and(|log| log.len() > LOG_MAX) {

@@ -19,8 +19,8 @@ const CA_DAYS: u32 = 3650;
 const LEAF_DAYS: u32 = 825;
 const LEAF_RENEWED_AFTER: Duration = DAY.saturating_mul(400);
 
-/// Makes what is missing. Leaves certificates alone that still serve these names.
-pub fn ensure(home: &Home, address: IpAddr, hostname: &str) -> Result<()> {
+/// Makes what is missing; true when there is a new certificate for the server.
+pub fn ensure(home: &Home, address: IpAddr, hostname: &str) -> Result<bool> {
     fs::create_dir_all(home.file("tls")).context("making the directory `tls`")?;
     let mut names = vec![address.to_string(), "localhost".to_owned()];
     if !hostname.is_empty() {
@@ -36,7 +36,7 @@ pub fn ensure(home: &Home, address: IpAddr, hostname: &str) -> Result<()> {
         leaf(home, address, &names, &issuer).context("making the server's certificate")?;
         replace(&names_file, wanted.as_bytes(), 0o644)?;
     }
-    Ok(())
+    Ok(!current)
 }
 
 pub fn ca_pem(home: &Home) -> io::Result<String> {

@@ -54,7 +54,7 @@ impl S3 for Api {
         let name = req.input.bucket;
         let location = Some(format!("/{name}"));
         self.on_disk(move |store| store.create_bucket(&name)).await?;
-        done(CreateBucketOutput { location, ..Default::default() })
+        done(CreateBucketOutput { location })
     }
 
     async fn head_bucket(&self, req: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {

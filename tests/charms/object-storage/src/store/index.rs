@@ -84,7 +84,7 @@ impl Store {
     /// For the server, of which there is one: what earlier ones left unfinished is removed.
     pub fn serve(dir: &Path, fsync: bool) -> io::Result<Self> {
         match fs::remove_dir_all(dir.join("tmp")) {
-            Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
+            Err(err) if err.kind() != io::ErrorKind::NotFound => Err(err),
             _ => Self::open(dir, fsync, false),
         }
     }

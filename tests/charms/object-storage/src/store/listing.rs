@@ -100,11 +100,14 @@ mod tests {
         page.contents.iter().map(|(key, ())| key.as_str()).collect()
     }
 
+    type Names = &'static [&'static str];
+    type Row = (&'static str, &'static str, &'static str, Names, Names);
+
     #[test]
     fn prefix_and_delimiter() {
         let keys = keys(&["a", "a-b", "a/b", "a/c/d", "a/c/e", "a0", "b/", "é/ü"]);
         #[rustfmt::skip]
-        let table: [(&str, &str, &str, &[&str], &[&str]); 8] = [
+        let table: [Row; 8] = [
             // prefix delimiter after   keys                            common prefixes
             ("",      "/",      "",     &["a", "a-b", "a0"],            &["a/", "b/", "é/"]),
             ("a",     "/",      "",     &["a", "a-b", "a0"],            &["a/"]),
