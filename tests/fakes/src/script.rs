@@ -76,7 +76,7 @@ impl Script {
         self.last(|step| step.exit = code)
     }
 
-    /// Standard input must be exactly this. Without it standard input is not read at all,
+    /// Standard input must be this (`*` stands for any text, as in arguments). Without it standard input is not read at all,
     /// so that a caller that leaves it open does not hang.
     #[must_use]
     pub fn stdin(self, text: impl Into<String>) -> Self {
@@ -126,6 +126,11 @@ impl Script {
 impl Step {
     fn fits(&self, program: &str, args: &[String]) -> bool {
         self.program == program && list_fits(&self.args, args)
+    }
+
+    #[must_use]
+    pub fn hears(&self, stdin: Option<&str>) -> bool {
+        self.stdin.as_deref().is_none_or(|wanted| stdin.is_some_and(|stdin| text_fits(wanted, stdin)))
     }
 }
 

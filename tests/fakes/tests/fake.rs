@@ -82,7 +82,7 @@ fn any_order_and_repeats() {
 fn standard_input_is_compared_and_files_are_left_behind() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
-    let script = Script::new().expect("relation-set", ["--file", "-"]).stdin("{}").writes(path, "made");
+    let script = Script::new().expect("relation-set", ["--file", "-"]).stdin("{*}").writes(path, "made");
     let tools = install(script);
     assert_eq!(run(&tools, "relation-set", &["--file", "-"], "{}").status.code(), Some(0));
     assert_eq!(fs::read_to_string(path).unwrap(), "made");

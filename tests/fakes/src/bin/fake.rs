@@ -46,11 +46,7 @@ fn record(dir: &Path, script: &Script, program: String, args: Vec<String>) -> io
         true => Some(io::read_to_string(io::stdin())?),
         false => None,
     };
-    let says = |index: &usize| {
-        let wanted = &script.steps[*index].stdin;
-        wanted.is_none() || *wanted == stdin
-    };
-    let step = fitting.into_iter().find(says);
+    let step = fitting.into_iter().find(|&index| script.steps[index].hears(stdin.as_deref()));
     let call = Call { program, args, stdin, step };
     log.write_all(format!("{}\n", serde_json::to_string(&call)?).as_bytes())?;
     Ok((call, made))
