@@ -1,1 +1,92 @@
-//! (room observe)
+//! Asks the adapters and fills the facts that decisions are made of. What does
+//! not answer becomes Unknown, with its why.
+
+use crate::agent::Agent;
+use crate::cluster::{MemberState, PatroniError};
+use crate::engine::pgbackrest::EngineError;
+use crate::model::{Catalog, Observed, Role, UnitName};
+use crate::policy::Facts;
+
+/// Everything the right to back up hangs on. The catalog is asked for only when
+/// the caller has it: it costs a look into the repository.
+pub async fn facts(agent: &Agent, restore_under_way: Option<String>, catalog: &Observed<Catalog>) -> Facts {
+    let members = members(agent).await;
+    let own = own(agent, &members);
+    Facts {
+        unit: agent.unit.clone(),
+        application: agent.unit.application.clone(),
+        planned_units: Observed::Known(agent.file.planned_units),
+        role: map(&own, |member| member.role),
+        member_running: map(&own, |member| member.running),
+        tls: false,
+        replica_lag_bytes: map(&own, |member| member.lag),
+        primary_unit: find(agent, &members, |member| member.role == Role::Primary),
+        healthiest_replica: healthiest_replica(agent, &members),
+        settings: settings(agent),
+        stanza_ready: Observed::Known(agent.file.repository_ready),
+        engine_busy: engine_busy(agent, catalog),
+        restore_under_way,
+        has_full_backup: map(catalog, Catalog::has_full_backup),
+        standby_cluster: false,
+    }
+}
+
+/// Finished sets of the stanza.
+pub async fn catalog(agent: &Agent) -> Observed<Catalog> {
+    if agent.repository().is_none() {
+        return Observed::unknown("no repository is related");
+    }
+    Observed::<Catalog>::from_result::<EngineError>(agent.engine().catalog().await)
+}
+
+fn map<T, U>(observed: &Observed<T>, pick: impl FnOnce(&T) -> U) -> Observed<U> {
+    match observed {
+        Observed::Known(value) => Observed::Known(pick(value)),
+        Observed::Unknown { why } => Observed::Unknown { why: why.clone() },
+    }
+}
+
+async fn members(agent: &Agent) -> Observed<Vec<MemberState>> {
+    match agent.patroni() {
+        Ok(patroni) => Observed::<Vec<MemberState>>::from_result::<PatroniError>(patroni.members().await),
+        Err(error) => Observed::unknown(error.explain()),
+    }
+}
+
+fn own(agent: &Agent, members: &Observed<Vec<MemberState>>) -> Observed<MemberState> {
+    let found = map(members, |members| members.iter().find(|member| member.name == agent.member.name).cloned());
+    match found {
+        Observed::Known(Some(member)) => Observed::Known(member),
+        Observed::Known(None) => Observed::unknown(format!("Patroni does not know member {}", agent.member.name)),
+        Observed::Unknown { why } => Observed::Unknown { why },
+    }
+}
+
+fn find(agent: &Agent, members: &Observed<Vec<MemberState>>, wanted: impl Fn(&MemberState) -> bool) -> Option<UnitName> {
+    members.known()?.iter().find(|member| wanted(member)).and_then(|member| unit_of(agent, member))
+}
+
+fn healthiest_replica(agent: &Agent, members: &Observed<Vec<MemberState>>) -> Option<UnitName> {
+    let replicas = members.known()?.iter().filter(|member| member.role == Role::Replica && member.running);
+    replicas.min_by_key(|member| member.lag.unwrap_or(u64::MAX)).and_then(|member| unit_of(agent, member))
+}
+
+/// Members are named after their units: `postgresql-0` is `postgresql/0`.
+fn unit_of(agent: &Agent, member: &MemberState) -> Option<UnitName> {
+    let number = member.name.strip_prefix(&agent.unit.application)?.strip_prefix('-')?;
+    Some(UnitName { application: agent.unit.application.clone(), number: number.parse().ok()? })
+}
+
+fn settings(agent: &Agent) -> Observed<()> {
+    match agent.repository() {
+        Some(Ok(_)) => Observed::Known(()),
+        Some(Err(error)) => Observed::unknown(error.explain()),
+        None => Observed::unknown("no repository is related"),
+    }
+}
+
+fn engine_busy(agent: &Agent, catalog: &Observed<Catalog>) -> Option<String> {
+    let here = agent.engine().running_backup().ok().flatten().map(|_| format!("a backup is running on {}", agent.unit));
+    let elsewhere = catalog.known().filter(|catalog| catalog.lock_held).map(|_| "a backup is running".to_owned());
+    here.or(elsewhere)
+}

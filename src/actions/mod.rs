@@ -1,1 +1,69 @@
-//! (room actions)
+//! One file an action: parse the parameters, observe, ask policy, act, report.
+
+mod backup_journal;
+mod create_backup;
+mod list_backups;
+mod output;
+mod params;
+mod restore;
+
+use crate::agent::{Agent, UnitFile};
+use crate::cluster::Layout;
+use crate::juju::{Context, Juju};
+use crate::model::AgentError;
+use crate::sys::environment::Vars;
+
+pub use create_backup::create_backup;
+pub use list_backups::{ListFormat, list_backups};
+pub use output::{Progress, Results};
+pub use restore::restore;
+
+/// Every action of actions.yaml.
+pub const NAMES: [&str; 3] = ["create-backup", "list-backups", "restore"];
+
+/// Runs one action. Whatever fails becomes the action's message: an error here
+/// means that even Juju could not be told.
+pub async fn run(vars: &Vars, context: Context, juju: Juju, name: &str) -> Result<(), AgentError> {
+    let told = match perform(vars, &context, &juju, name).await {
+        Ok(results) => juju.action_set(&results).await,
+        Err(error) => {
+            tracing::warn!(action = name, "{}", crate::model::error_chain(&error));
+            juju.action_fail(&error.explain()).await
+        }
+    };
+    told.map_err(|error| AgentError::fault("telling Juju how the action ended", error))
+}
+
+async fn perform(vars: &Vars, context: &Context, juju: &Juju, name: &str) -> Result<Results, AgentError> {
+    let given = juju.action_params().await.map_err(|error| AgentError::fault("reading the parameters", error))?;
+    let params = params::Params::of(name, given)?;
+    let mut agent = load(vars, context, juju).await?;
+    let progress = Progress::to_action_log(juju.clone());
+    match name {
+        "create-backup" => create_backup(&agent, &progress, params.kind()?).await,
+        "list-backups" => list_backups(&agent, params.format()?).await,
+        "restore" => restore(&mut agent, &progress, params.backup_id()?.as_deref(), juju.is_leader().await.unwrap_or(false)).await,
+        _ => Err(AgentError::refused(format!("there is no action `{name}`"), format!("Try: {}", NAMES.join(", ")))),
+    }
+}
+
+async fn load(vars: &Vars, context: &Context, juju: &Juju) -> Result<Agent, AgentError> {
+    let asked = |error| AgentError::fault("asking Juju", error);
+    let offline = || {
+        AgentError::refused(
+            "Unit cannot perform backups as the database seems to be offline: it was never set up on this unit",
+            format!("Wait until it is active: juju status {}", context.unit.application),
+        )
+    };
+    let storage = juju.storage("pgdata").await.map_err(asked)?.ok_or_else(offline)?;
+    let mut file = UnitFile::load(&Layout::below(&storage).state())?.ok_or_else(offline)?;
+    file.planned_units = juju.planned_units().await.map_err(asked)?;
+    Agent::new(vars.get("PATH").map(String::as_str).unwrap_or_default(), storage, file)
+}
+
+/// What a killed action left is cleaned up by the next hook.
+pub async fn after_crash(agent: &mut Agent, _juju: &Juju) -> Vec<crate::policy::status::Condition> {
+    let mut conditions = backup_journal::after_crash(agent).await;
+    conditions.extend(restore::after_crash(agent).await);
+    conditions
+}

@@ -1,1 +1,23 @@
-//! (room cluster)
+//! One member of the cluster: its folders, etcd, Patroni, PostgreSQL. Knows
+//! nothing of Juju, repositories or backups.
+
+mod control_data;
+mod etcd;
+mod etcd_auth;
+mod isolated;
+mod layout;
+mod member;
+mod patroni;
+mod patroni_conf;
+mod postgres;
+mod roles;
+mod seal;
+
+pub use control_data::{ClusterState, ControlData, ControlDataError};
+pub use etcd::{Etcd, EtcdError};
+pub use isolated::{Isolated, IsolatedError, RunningServer, tidy};
+pub use layout::{Layout, PG_PORT};
+pub use member::Member;
+pub use patroni::{MemberState, Patroni, PatroniError};
+pub use patroni_conf::{Archiving, PatroniConf};
+pub use postgres::{Archiver, Postgres, SqlError};

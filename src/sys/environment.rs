@@ -28,3 +28,8 @@ pub fn random_hex(digits: usize) -> std::io::Result<String> {
     text.truncate(digits);
     Ok(text)
 }
+
+/// argv, whatever is not UTF-8 replaced.
+pub fn args() -> Vec<String> {
+    std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect()
+}

@@ -82,6 +82,15 @@ pub fn make_folder(path: &Path, owner: Option<&OsUser>, mode: u32) -> Result<()>
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
+/// Makes a folder that is ours and that the user's group may read: 0750.
+pub fn make_folder_for_readers(path: &Path, user: &OsUser) -> Result<()> {
+    fs::create_dir_all(path)?;
+    if nix::unistd::geteuid().is_root() {
+        chown(path, None, Some(ids(user)?.1))?;
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o750))
+}
+
 /// The content, or `None` when there is no such file.
 pub fn read(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the edge the lint keeps others away from")]
 
 use std::ffi::OsString;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,6 +27,9 @@ pub struct Invocation {
     pub user: Option<OsUser>,
     pub stdin: Option<Vec<u8>>,
     pub cwd: Option<PathBuf>,
+    /// Takes standard output and error instead of us: for programs that run
+    /// long and say much.
+    pub output_to: Option<PathBuf>,
     /// The program is killed when it has not ended by then.
     pub deadline: Option<Duration>,
     /// SIGKILL it when we die, so that nothing runs on that nobody watches.
@@ -41,6 +45,7 @@ impl Invocation {
             user: None,
             stdin: None,
             cwd: None,
+            output_to: None,
             deadline: None,
             dies_with_us: false,
         }
@@ -174,7 +179,12 @@ impl Runner {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .current_dir(invocation.cwd.as_deref().unwrap_or(std::path::Path::new("/")));
-        let child = command.spawn().map_err(|source| ProcessError::Start { program: program.clone(), source })?;
+        let start = |source| ProcessError::Start { program: program.clone(), source };
+        if let Some(path) = &invocation.output_to {
+            let log = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(start)?;
+            command.stdout(log.try_clone().map_err(start)?).stderr(log);
+        }
+        let child = command.spawn().map_err(start)?;
         Ok(Running { program, child, stdin: invocation.stdin.clone(), deadline: invocation.deadline })
     }
 }
@@ -191,6 +201,18 @@ pub struct Running {
 impl Running {
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// Has it not ended yet?
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// SIGINT.
+    pub fn interrupt(&self) {
+        if let Some(pid) = self.pid() {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGINT);
+        }
     }
 
     /// Waits for its end; kills it at the deadline.

@@ -1,0 +1,68 @@
+//! A backup that runs is written down before it starts, so that the next hook
+//! can tell of one whose agent was killed.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::agent::Agent;
+use crate::model::{AgentError, BackupKind, FailedRun, error_chain};
+use crate::policy::status::Condition;
+use crate::store::runs;
+use crate::sys::files::{self, Access};
+use crate::sys::clock;
+
+const NAME: &str = "backup.json";
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RunningRecord {
+    /// Annotation that the backup carries in the catalog.
+    pub request: String,
+    pub kind: BackupKind,
+    pub started: DateTime<Utc>,
+}
+
+fn path(agent: &Agent) -> std::path::PathBuf {
+    agent.layout().state().join(NAME)
+}
+
+pub(super) fn open(agent: &Agent, record: &RunningRecord) -> Result<(), AgentError> {
+    let text = serde_json::to_vec(record).map_err(|error| AgentError::Bug(error.to_string()))?;
+    files::write(&path(agent), &text, &Access::Private).map(|_| ()).map_err(|error| AgentError::fault("writing the journal", error))
+}
+
+pub(super) fn close(agent: &Agent) -> Result<(), AgentError> {
+    files::remove_file(&path(agent)).map_err(|error| AgentError::fault("clearing the journal", error))
+}
+
+pub(super) fn read(agent: &Agent) -> Result<Option<RunningRecord>, AgentError> {
+    let text = files::read(&path(agent)).map_err(|error| AgentError::fault("reading the journal", error))?;
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| AgentError::fault("reading the journal", error))
+}
+
+/// The engine's processes died with the agent; what is left to do is to say so
+/// in the repository. The caller holds the unit's lock, so nobody is at work.
+pub(super) async fn after_crash(agent: &Agent) -> Vec<Condition> {
+    let Ok(Some(record)) = read(agent) else { return Vec::new() };
+    if let Err(error) = settle(agent, &record).await {
+        tracing::warn!("a backup was broken off; its record waits for the repository: {}", error_chain(&error));
+    }
+    Vec::new()
+}
+
+async fn settle(agent: &Agent, record: &RunningRecord) -> Result<(), AgentError> {
+    let catalog = agent.engine().catalog().await.map_err(|error| AgentError::fault("reading the catalog", error))?;
+    if catalog.annotated(crate::engine::pgbackrest::REQUEST_ANNOTATION, &record.request).is_none() {
+        let run = FailedRun {
+            kind: record.kind,
+            unit: agent.unit.to_string(),
+            started: record.started,
+            finished: clock::now(),
+            reason: "interrupted: the agent was killed while the backup ran".to_owned(),
+        };
+        let log = "The agent was killed; the engine's output went with it.\n";
+        let kept = runs::record_failed(&agent.store()?, &agent.stanza, &run, log).await;
+        kept.map_err(|error| AgentError::fault("keeping the record of a broken backup", error))?;
+    }
+    close(agent)
+}
+

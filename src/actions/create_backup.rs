@@ -1,0 +1,176 @@
+//! create-backup: observe, decide, act, report. The backup is found again by
+//! its annotation, and its WAL is proven to be in the repository, before
+//! anybody is told that it was made.
+
+use std::time::Duration;
+
+use super::backup_journal::{self, RunningRecord};
+use super::{Progress, Results};
+use crate::agent::Agent;
+use crate::engine::pgbackrest::{BackupLog, EngineError, REQUEST_ANNOTATION, RunningProcess};
+use crate::model::{AgentError, Backup, BackupId, BackupKind, BackupPlan, FailedRun, Observed, error_chain};
+use crate::store::{Store, canary, runs};
+use crate::sys::{clock, environment};
+use crate::{observe, policy, report};
+
+/// How often the engine is asked how far it is.
+const WATCH: Duration = Duration::from_millis(500);
+/// A line of progress at least this often.
+const TELL: Duration = Duration::from_secs(10);
+
+pub async fn create_backup(agent: &Agent, progress: &Progress, kind: BackupKind) -> Result<Results, AgentError> {
+    let _lock = agent.lock()?;
+    let (plan, record) = decide(agent, kind).await?;
+    let store = agent.store()?;
+    before(agent, &store, &record).await?;
+    backup_journal::open(agent, &record)?;
+    let outcome = run(agent, progress, &plan, &record).await;
+    let outcome = finish(agent, &store, &record, outcome).await;
+    let closed = backup_journal::close(agent);
+    outcome.and_then(|results| closed.map(|()| results))
+}
+
+async fn decide(agent: &Agent, kind: BackupKind) -> Result<(BackupPlan, RunningRecord), AgentError> {
+    let catalog = match kind {
+        BackupKind::Full => Observed::unknown("not asked for"),
+        _ => observe::catalog(agent).await,
+    };
+    let facts = observe::facts(agent, super::restore::under_way(agent), &catalog).await;
+    let plan = policy::plan_backup(&facts, kind)?;
+    let random = environment::random_hex(16).map_err(|error| AgentError::fault("naming the request", error))?;
+    let request = format!("{}-{random}", agent.unit.member());
+    Ok((plan, RunningRecord { request, kind, started: clock::now() }))
+}
+
+/// The repository takes what we write, before the database is disturbed.
+async fn before(agent: &Agent, store: &Store, record: &RunningRecord) -> Result<(), AgentError> {
+    canary::canary(store, &record.request).await.map_err(|error| AgentError::fault("Failed to upload metadata to provided S3", error))?;
+    let about = runs::Latest {
+        requested: record.started,
+        model: &agent.file.model,
+        application: &agent.unit.application,
+        unit: &agent.unit.to_string(),
+        juju_version: &agent.file.juju_version,
+    };
+    let put = runs::put_latest(store, &agent.stanza, &about).await;
+    put.map_err(|error| AgentError::fault("Failed to upload metadata to provided S3", error))
+}
+
+struct Made {
+    log: BackupLog,
+    backup: Backup,
+}
+
+/// What went wrong, and what the engine said until then.
+struct Broken {
+    error: AgentError,
+    log: String,
+}
+
+async fn run(agent: &Agent, progress: &Progress, plan: &BackupPlan, record: &RunningRecord) -> Result<Made, Broken> {
+    let engine = agent.engine();
+    let failed = |error: EngineError| Broken { log: error.log().to_owned(), error: backup_failed(agent, error) };
+    let total = match agent.postgres().await {
+        Ok(session) => session.size().await.ok(),
+        Err(_) => None,
+    };
+    progress.say(&format!("{} backup of {} started", record.kind, agent.stanza)).await;
+    let process = engine.start_backup(plan, &record.request).map_err(failed)?;
+    let log = watched(agent, progress, process, total, record).await.map_err(failed)?;
+    let proven = prove(agent, record).await;
+    match proven {
+        Ok(backup) => Ok(Made { log, backup }),
+        Err(error) => Err(Broken { error, log: log.stdout }),
+    }
+}
+
+/// Waits for the engine and tells how far it is.
+async fn watched(
+    agent: &Agent,
+    progress: &Progress,
+    process: RunningProcess,
+    total: Option<u64>,
+    record: &RunningRecord,
+) -> Result<BackupLog, EngineError> {
+    let engine = agent.engine();
+    let end = engine.finish(process);
+    tokio::pin!(end);
+    let (mut told, mut tick) = (clock::now(), tokio::time::interval(WATCH));
+    let mut last = None;
+    loop {
+        tokio::select! {
+            done = &mut end => return done,
+            _ = tick.tick() => {
+                let now = clock::now();
+                let percent = engine.running_backup().ok().flatten().and_then(|running| running.percent_hundredths);
+                let due = (now - told).to_std().is_ok_and(|since| since >= TELL) || (last.is_none() && percent.is_some());
+                if let Some(percent) = percent.filter(|_| due) {
+                    let elapsed = (now - record.started).to_std().unwrap_or_default();
+                    progress.say(&report::progress::line(percent, total, elapsed)).await;
+                    (told, last) = (now, Some(percent));
+                }
+            }
+        }
+    }
+}
+
+/// Finds the backup by its annotation and looks for every WAL segment it needs.
+async fn prove(agent: &Agent, record: &RunningRecord) -> Result<Backup, AgentError> {
+    let engine = agent.engine();
+    let catalog = engine.catalog().await.map_err(|error| AgentError::fault("Failed to retrieve backup id", error))?;
+    let found = catalog.annotated(REQUEST_ANNOTATION, &record.request).cloned();
+    let backup = found.ok_or_else(|| {
+        AgentError::fault("Failed to retrieve backup id", "the engine ended well, but the catalog does not list the backup".to_owned())
+    })?;
+    let size = match agent.postgres().await {
+        Ok(session) => session.wal_segment_size().await,
+        Err(error) => Err(error),
+    };
+    let size = size.map_err(|error| AgentError::fault("proving the backup's WAL", error))?;
+    let missing = engine.missing_wal(&backup, size).await;
+    match missing.map_err(|error| AgentError::fault("proving the backup's WAL", error))?.as_slice() {
+        [] => Ok(backup),
+        [first, rest @ ..] => Err(AgentError::refused(
+            format!("Failed to backup PostgreSQL with error: WAL {first} and {} more are not in the repository", rest.len()),
+            format!("The backup {} cannot be restored without them; take another full backup", backup.id()),
+        )),
+    }
+}
+
+fn backup_failed(agent: &Agent, error: EngineError) -> AgentError {
+    let hint = error.hint().unwrap_or_else(|| format!("The whole log: {}", agent.layout().log().display()));
+    AgentError::refused(format!("Failed to backup PostgreSQL with error: {}", error_chain(&error)), hint)
+}
+
+/// Leaves a log object in the repository, whatever came of it.
+async fn finish(agent: &Agent, store: &Store, record: &RunningRecord, outcome: Result<Made, Broken>) -> Result<Results, AgentError> {
+    match outcome {
+        Ok(made) => {
+            let text = runs::log_text(&made.log.stdout, &made.log.stderr);
+            let mut results = report::results::created(&made.backup);
+            // The backup is there and proven: a log that could not be left does not undo it.
+            if let Err(error) = runs::put_log(store, &agent.stanza, made.backup.id(), &text).await {
+                results.push(("warning".to_owned(), format!("Error uploading logs to S3: {}", error_chain(&error))));
+            }
+            Ok(results)
+        }
+        Err(broken) => {
+            let run = failed_run(agent, record, &broken.error);
+            let kept = runs::record_failed(store, &agent.stanza, &run, &broken.log).await;
+            if let Err(error) = kept {
+                tracing::warn!("the failed run could not be recorded in the repository: {}", error_chain(&error));
+            }
+            Err(broken.error)
+        }
+    }
+}
+
+fn failed_run(agent: &Agent, record: &RunningRecord, error: &AgentError) -> FailedRun {
+    FailedRun {
+        kind: record.kind,
+        unit: agent.unit.to_string(),
+        started: BackupId::at(record.started).moment(),
+        finished: clock::now(),
+        reason: error.explain().replace(['\n', '\r'], " "),
+    }
+}

@@ -1,0 +1,73 @@
+//! list-backups: finished, failed and running backups of the repository.
+
+use super::Results;
+use crate::agent::Agent;
+use crate::juju::Juju;
+use crate::model::{AgentError, Catalog, error_chain};
+use crate::report::{self, Listing};
+use crate::store::runs;
+
+/// Failed runs shown at most, the newest.
+const FAILED_SHOWN: usize = 50;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListFormat {
+    Table,
+    Json,
+}
+
+pub async fn list_backups(agent: &Agent, format: ListFormat) -> Result<Results, AgentError> {
+    let listing = listing(agent).await.map_err(|error| match error {
+        AgentError::Refused { .. } => error,
+        error => AgentError::refused(
+            format!("Failed to list PostgreSQL backups with error: Failed to list backups with error: {}", error_chain(&error)),
+            "",
+        ),
+    })?;
+    let text = match format {
+        ListFormat::Table => report::table::backups(&listing),
+        ListFormat::Json => report::json::backups(&listing).to_string(),
+    };
+    if !Juju::fits_a_result(&text) {
+        // Juju captures standard output with no such limit, as result `stdout`.
+        println!("{text}");
+    }
+    Ok(vec![("backups".to_owned(), text)])
+}
+
+async fn listing(agent: &Agent) -> Result<Listing, AgentError> {
+    let settings = match agent.repository() {
+        Some(settings) => settings?,
+        None => return Err(agent.store().err().unwrap_or(AgentError::Bug("no repository, but a store".to_owned()))),
+    };
+    let engine = agent.engine();
+    let store = agent.store()?;
+    let (catalog, failed) = tokio::join!(engine.catalog(), runs::failed_runs(&store, &agent.stanza, FAILED_SHOWN));
+    let catalog = catalog.map_err(|error| AgentError::fault("reading the catalog", error))?;
+    let failed = failed.map_err(|error| AgentError::fault("reading failed runs", error))?;
+    let histories = histories(agent, &catalog).await?;
+    let running = engine.running_backup().map_err(|error| AgentError::fault("asking the engine", error))?;
+    let kind = super::backup_journal::read(agent)?;
+    Ok(Listing {
+        bucket: settings.bucket,
+        path: settings.path,
+        stanza: agent.stanza.clone(),
+        backups: catalog.backups,
+        failed,
+        running: running.zip(kind).map(|(running, record)| report::Running {
+            kind: record.kind,
+            started: record.started,
+            percent_hundredths: running.percent_hundredths,
+        }),
+        histories,
+    })
+}
+
+/// Timelines begin with a restore or a failover; the first one has no history.
+async fn histories(agent: &Agent, catalog: &Catalog) -> Result<Vec<crate::model::TimelineHistory>, AgentError> {
+    if !catalog.stanza_exists {
+        return Ok(Vec::new());
+    }
+    let histories = agent.engine().archive_timeline_history().await;
+    histories.map_err(|error| AgentError::fault("listing timelines", error))
+}

@@ -1,0 +1,101 @@
+//! An action's parameters, from Juju's JSON to types. Juju has checked them
+//! against actions.yaml; what gets through all the same is refused by name.
+
+use serde_json::Value;
+
+use super::ListFormat;
+use crate::model::{AgentError, BackupKind};
+
+pub(super) struct Params {
+    action: String,
+    given: Value,
+}
+
+/// Longest text that a parameter may be: nothing we take is longer than a line.
+const LONGEST: usize = 1024;
+
+fn known(action: &str) -> &'static [&'static str] {
+    match action {
+        "create-backup" => &["type"],
+        "list-backups" => &["format"],
+        "restore" => &["backup-id"],
+        _ => &[],
+    }
+}
+
+impl Params {
+    pub fn of(action: &str, given: Value) -> Result<Self, AgentError> {
+        let unknown = given.as_object().into_iter().flatten().find(|(key, _)| !known(action).contains(&key.as_str()));
+        match unknown {
+            Some((key, _)) => Err(AgentError::refused(
+                format!("{action} has no parameter `{}`", shown(key)),
+                format!("It takes: {}", known(action).join(", ")),
+            )),
+            None => Ok(Self { action: action.to_owned(), given }),
+        }
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&str>, AgentError> {
+        let wrong = |why: &str| AgentError::refused(format!("parameter `{name}` of {} {why}", self.action), "");
+        match &self.given[name] {
+            Value::Null => Ok(None),
+            Value::String(text) if text.len() > LONGEST => Err(wrong("is too long")),
+            Value::String(text) if text.chars().any(char::is_control) => Err(wrong("has a line break or control character")),
+            Value::String(text) => Ok(Some(text)),
+            _ => Err(wrong("must be text")),
+        }
+    }
+
+    pub fn kind(&self) -> Result<BackupKind, AgentError> {
+        let text = self.text("type")?.unwrap_or("full");
+        text.parse().map_err(|error: crate::model::NotABackupKind| AgentError::refused(error.to_string(), ""))
+    }
+
+    pub fn format(&self) -> Result<ListFormat, AgentError> {
+        match self.text("format")?.unwrap_or("table") {
+            "table" => Ok(ListFormat::Table),
+            "json" => Ok(ListFormat::Json),
+            other => Err(AgentError::refused(format!("Invalid format: {}. Possible values: table, json.", shown(other)), "")),
+        }
+    }
+
+    pub fn backup_id(&self) -> Result<Option<String>, AgentError> {
+        Ok(self.text("backup-id")?.map(str::to_owned))
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(60).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn hostile_parameters_are_refused_by_name() {
+        let kind = |value: Value| Params::of("create-backup", json!({"type": value})).and_then(|params| params.kind());
+        #[rustfmt::skip]
+        let table = [
+            (json!("full"),               Ok(BackupKind::Full)),
+            (json!(null),                 Ok(BackupKind::Full)),
+            (json!("incremental"),        Ok(BackupKind::Incremental)),
+            (json!("tar"),                Err("Invalid backup type: tar. Possible values: full, differential, incremental.")),
+            (json!("full; rm -rf /"),     Err("Invalid backup type: full; rm -rf /. Possible values: full, differential, incremental.")),
+            (json!("full\n"),             Err("parameter `type` of create-backup has a line break or control character")),
+            (json!("x".repeat(1 << 20)),  Err("parameter `type` of create-backup is too long")),
+            (json!(7),                    Err("parameter `type` of create-backup must be text")),
+            (json!(["full"]),             Err("parameter `type` of create-backup must be text")),
+        ];
+        for (given, want) in table {
+            assert_eq!(kind(given).map_err(|error| error.explain()), want.map_err(str::to_owned));
+        }
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_named() {
+        let error = Params::of("restore", json!({"backup_id": "x"})).err().unwrap();
+        assert_eq!(error.explain(), "restore has no parameter `backup_id`. It takes: backup-id");
+    }
+}

@@ -1,0 +1,47 @@
+//! Patroni takes a data directory over: etcd forgets the old cluster, the data
+//! on disk decides.
+
+use std::time::Duration;
+
+use crate::agent::Agent;
+use crate::cluster::Archiving;
+use crate::model::AgentError;
+
+/// PostgreSQL may have to replay what its last shutdown left.
+const START: Duration = Duration::from_secs(300);
+
+/// Nothing is archived until the restored cluster is proven to take writes: a
+/// rollback would otherwise meet histories of a timeline that never was.
+pub(super) async fn adopt(agent: &Agent) -> Result<(), AgentError> {
+    start(agent, &Archiving::Hold).await?;
+    let failed = |error| AgentError::fault("writing to the restored cluster", error);
+    let session = agent.postgres().await.map_err(failed)?;
+    session.prove_writable().await.map_err(failed)
+}
+
+/// Starts the member on what lies in `data`.
+pub(super) async fn start(agent: &Agent, archiving: &Archiving) -> Result<(), AgentError> {
+    let failed = |error| AgentError::fault("starting the member", error);
+    agent.member.start_etcd().await.map_err(failed)?;
+    let etcd = agent.etcd()?;
+    if !agent.member.etcd_ready(&etcd, Duration::from_secs(30)).await {
+        return Err(AgentError::fault("starting the member", "etcd does not answer".to_owned()));
+    }
+    let forgotten = agent.member.forget_cluster(&etcd, &agent.unit.application).await;
+    forgotten.map_err(|error| AgentError::fault("Failed to remove previous cluster information", error))?;
+    agent.write_patroni_conf(archiving)?;
+    agent.member.start_patroni().await.map_err(failed)?;
+    if agent.member.becomes_primary(&agent.patroni()?, START).await {
+        return Ok(());
+    }
+    let log = agent.layout().log().join("patroni.log");
+    Err(AgentError::fault("starting the member", format!("it did not become the primary, see {}", log.display())))
+}
+
+/// After the commit: WAL goes to the repository again.
+pub(super) async fn archive_again(agent: &mut Agent) -> Result<(), AgentError> {
+    agent.file.applied_users = agent.file.users.clone();
+    agent.save()?;
+    agent.write_patroni_conf(&agent.archiving())?;
+    agent.member.reload_patroni().await.map_err(|error| AgentError::fault("archiving again", error))
+}

@@ -1,0 +1,130 @@
+//! restore: plan, fetch and recover beside the running cluster, switch, adopt.
+//! Whatever fails before the restored cluster takes writes puts the old one back.
+
+mod adopt;
+mod copy;
+mod journal;
+mod recover;
+mod rollback;
+mod switch;
+
+use super::{Progress, Results};
+use crate::agent::Agent;
+use crate::model::{AgentError, Observed, error_chain};
+use crate::policy::restore::{RestoreFacts, RestorePlan, plan_restore};
+use crate::policy::status::{Condition, waiting};
+use crate::restore::{Event, Record, State};
+use crate::sys::{clock, environment, files};
+use crate::{observe, report};
+
+use journal::Journal;
+
+/// A restore that was broken off and not yet put right.
+pub(super) fn under_way(agent: &Agent) -> Option<String> {
+    let open = journal::unfinished(agent).ok()??;
+    Some(format!("a restore of {} is under way: {}", open.label, open.state.words()))
+}
+
+pub async fn restore(
+    agent: &mut Agent,
+    progress: &Progress,
+    backup_id: Option<&str>,
+    is_leader: bool,
+) -> Result<Results, AgentError> {
+    let _lock = agent.lock()?;
+    rollback::settle(agent).await?;
+    let plan = decide(agent, backup_id, is_leader).await?;
+    let id = plan.backup.id();
+    let from = report::progress::bytes(plan.backup.size);
+    progress.say(&format!("restoring {id} ({}, {from}) beside the running cluster", plan.backup.label)).await;
+    let mut journal = begin(agent, &plan)?;
+    match forward(agent, progress, &plan, &mut journal).await {
+        Ok(()) => Ok(restored(agent, &plan, &journal.record)),
+        Err(error) => Err(give_up(agent, progress, &mut journal, error).await),
+    }
+}
+
+async fn decide(agent: &Agent, backup_id: Option<&str>, is_leader: bool) -> Result<RestorePlan, AgentError> {
+    let catalog = observe::catalog(agent).await;
+    let facts = observe::facts(agent, under_way(agent), &catalog).await;
+    let free = files::free_bytes(&agent.layout().databases());
+    let facts = RestoreFacts {
+        application: facts.application,
+        planned_units: facts.planned_units,
+        is_leader,
+        settings: facts.settings,
+        stanza_ready: facts.stanza_ready,
+        catalog,
+        restore_under_way: facts.restore_under_way,
+        engine_busy: facts.engine_busy,
+        free_bytes: free.map_or_else(Observed::unknown, Observed::Known),
+        standby_cluster: false,
+    };
+    Ok(plan_restore(&facts, backup_id)?)
+}
+
+fn begin(agent: &Agent, plan: &RestorePlan) -> Result<Journal, AgentError> {
+    let chance = environment::random_hex(4).map_err(|error| AgentError::fault("naming the restore", error))?;
+    Journal::open(agent, Record::begin(&plan.backup.label, clock::now(), &chance))
+}
+
+async fn forward(agent: &mut Agent, progress: &Progress, plan: &RestorePlan, journal: &mut Journal) -> Result<(), AgentError> {
+    copy::fetch(agent, progress, plan, &journal.record).await?;
+    journal.step(Event::Fetched)?;
+    progress.say("recovering and verifying the copy; the cluster still runs").await;
+    let timeline = recover::recover(agent, &journal.record).await?;
+    journal.step(Event::Recovered { timeline })?;
+    progress.say(&format!("the copy is proven, on timeline {timeline}; stopping the cluster")).await;
+    journal.step(Event::StopOrdered)?;
+    switch::stop(agent, &journal.record, timeline).await?;
+    journal.step(Event::Stopped)?;
+    switch::change_places(agent, &journal.record)?;
+    journal.step(Event::Switched)?;
+    adopt::adopt(agent).await?;
+    journal.step(Event::Adopted)?;
+    progress.say("the restored cluster takes writes").await;
+    adopt::archive_again(agent).await
+}
+
+/// Rolls back and says how the cluster is now.
+async fn give_up(agent: &mut Agent, progress: &Progress, journal: &mut Journal, error: AgentError) -> AgentError {
+    let why = error.explain();
+    if journal.record.state == State::Committed {
+        // Data is whole and served; what is left is for the next hook.
+        return AgentError::refused(format!("Restored, but {why}"), "The next hook finishes it: juju status");
+    }
+    progress.say(&format!("failed: {why}; putting everything back")).await;
+    match rollback::roll_back(agent, journal, &why).await {
+        Ok(()) => AgentError::refused(format!("Failed to restore backup: {why}"), "The cluster is as it was, nothing is lost"),
+        Err(second) => AgentError::refused(
+            format!("Failed to restore backup: {why}; putting the old data back failed too: {}", error_chain(&second)),
+            "The old data is kept; the next hook tries again to put it back: juju status",
+        ),
+    }
+}
+
+fn restored(agent: &Agent, plan: &RestorePlan, record: &Record) -> Results {
+    let seconds = record.ended.map_or(0, |ended| (ended - record.started).num_seconds());
+    let kept = agent.layout().aside(&record.id);
+    let app = &agent.unit.application;
+    vec![
+        // Scripts look for how it begins.
+        ("restore-status".to_owned(), "restore started and finished".to_owned()),
+        ("backup-id".to_owned(), plan.backup.id().to_string()),
+        ("duration-seconds".to_owned(), seconds.to_string()),
+        ("old-data".to_owned(), kept.display().to_string()),
+        ("next".to_owned(), format!("juju run {app}/leader create-backup")),
+    ]
+}
+
+/// Puts right what a killed restore left, and lets old data go when its time is over.
+pub(super) async fn after_crash(agent: &mut Agent) -> Vec<Condition> {
+    if let Err(error) = rollback::settle(agent).await {
+        return vec![waiting(format!("a restore was broken off; putting the old data back: {}", error.explain()))];
+    }
+    if let Err(error) = journal::let_old_data_go(agent) {
+        tracing::warn!("old data of a restore could not be removed: {}", error_chain(&error));
+    }
+    Vec::new()
+}
+

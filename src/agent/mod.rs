@@ -1,0 +1,162 @@
+//! Builds the adapters from the context: the one place that knows all rooms.
+
+mod dispatch;
+mod unit_file;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::cluster::{Archiving, Etcd, Layout, Member, Patroni, PatroniConf, Postgres, SqlError};
+use crate::engine::pgbackrest::Engine;
+use crate::model::{AgentError, Stanza, UnitName};
+use crate::settings::{Config, S3Settings, SystemUsers};
+use crate::store::Store;
+use crate::sys::lock::FileLock;
+use crate::sys::process::{OsUser, Runner};
+use crate::sys::services::Services;
+
+pub use dispatch::run;
+pub use unit_file::{RepositoryRecord, UnitFile};
+
+/// The OS user of the database; Debian's packages make it.
+pub const DATABASE_USER: &str = "postgres";
+
+/// The adapters of one unit, and what the last reconcile learned.
+pub struct Agent {
+    pub runner: Runner,
+    pub user: OsUser,
+    pub member: Member,
+    pub unit: UnitName,
+    pub stanza: Stanza,
+    pub file: UnitFile,
+}
+
+impl Agent {
+    /// `path` is the PATH we were started with; PostgreSQL's own programs come first.
+    pub fn new(path: &str, storage: PathBuf, file: UnitFile) -> Result<Self, AgentError> {
+        let runner = runner(path);
+        let user = OsUser(DATABASE_USER.to_owned());
+        let layout = Layout::below(storage);
+        let unit: UnitName = file.unit.parse().map_err(|error| AgentError::fault("reading what unit this is", error))?;
+        let stanza = Stanza::of(&file.model, &unit.application)
+            .map_err(|error| AgentError::refused(error.to_string(), "rename the model or the application"))?;
+        let prefix = format!("pg-backup-agent-{}", unit.member());
+        let services = Services::on_this_machine(runner.clone(), layout.run(), prefix);
+        let member = Member {
+            layout,
+            name: unit.member(),
+            address: file.address.clone(),
+            user: user.clone(),
+            runner: runner.clone(),
+            services,
+        };
+        Ok(Self { runner, user, member, unit, stanza, file })
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.member.layout
+    }
+
+    /// One process of the agent acts on a unit at a time.
+    pub fn lock(&self) -> Result<FileLock, AgentError> {
+        let path = self.layout().unit_lock();
+        let held = FileLock::try_take(&path).map_err(|error| AgentError::fault("taking the unit's lock", error))?;
+        held.ok_or_else(|| {
+            AgentError::refused(
+                format!("another command of the agent is at work on {}", self.unit),
+                "Wait for it to end: juju operations",
+            )
+        })
+    }
+
+    pub fn save(&self) -> Result<(), AgentError> {
+        self.file.save(&self.layout().state())
+    }
+
+    pub fn config(&self) -> Result<Config, AgentError> {
+        Config::from_json(&self.file.config).map_err(|error| AgentError::refused(error.to_string(), ""))
+    }
+
+    /// The system users' passwords in force; none before the first reconcile.
+    pub fn users(&self) -> Result<SystemUsers, AgentError> {
+        SystemUsers::from_content(&self.file.users, None)
+            .map_err(|error| AgentError::refused(error.to_string(), "The next hook sets them up: juju status"))
+    }
+
+    /// Settings of the repository that is related, if any.
+    pub fn repository(&self) -> Option<Result<S3Settings, AgentError>> {
+        let record = self.file.repository.as_ref()?;
+        Some(record.settings().map_err(|error| AgentError::refused(error.to_string(), "")))
+    }
+
+    pub fn store(&self) -> Result<Store, AgentError> {
+        let settings = self.repository().ok_or_else(|| {
+            AgentError::refused(
+                "Relation with s3-integrator charm missing, cannot create/restore backup.",
+                format!("Relate an object storage: juju integrate {} <s3 integrator>", self.unit.application),
+            )
+        })??;
+        Store::open(&settings).map_err(|error| AgentError::fault("opening the repository", error))
+    }
+
+    pub fn engine(&self) -> Engine {
+        Engine {
+            runner: self.runner.clone(),
+            config: self.layout().pgbackrest_conf(),
+            stanza: self.stanza.clone(),
+            user: self.user.clone(),
+            lock_dir: self.layout().lock(),
+            work_dir: self.layout().databases(),
+        }
+    }
+
+    pub fn etcd(&self) -> Result<Etcd, AgentError> {
+        Etcd::at(&self.file.address, self.users()?.raft).map_err(|error| AgentError::fault("preparing for etcd", error))
+    }
+
+    pub fn patroni(&self) -> Result<Patroni, AgentError> {
+        Patroni::at(&self.file.address, self.users()?.patroni)
+            .map_err(|error| AgentError::fault("preparing for Patroni", error))
+    }
+
+    pub async fn postgres(&self) -> Result<Postgres, SqlError> {
+        Postgres::connect(&self.layout().run(), "postgres").await
+    }
+
+    /// What archiving should be now, a restore aside.
+    pub fn archiving(&self) -> Archiving {
+        if self.file.archives { Archiving::Push { stanza: self.stanza.to_string() } } else { Archiving::Discard }
+    }
+
+    /// Writes patroni.yml; answers whether it changed.
+    pub fn write_patroni_conf(&self, archiving: &Archiving) -> Result<bool, AgentError> {
+        let users = self.users()?;
+        let bin_dir = Member::newest_bin_dir().map(|dir| dir.display().to_string()).unwrap_or_default();
+        let conf = PatroniConf {
+            layout: self.layout(),
+            scope: &self.unit.application,
+            member: &self.member.name,
+            address: &self.file.address,
+            etcd: &[format!("{}:2379", self.file.address)],
+            bin_dir: &bin_dir,
+            archiving,
+            archive_timeout: self.config()?.archive_timeout,
+            operator: &users.operator,
+            replication: &users.replication,
+            rewind: &users.rewind,
+            patroni: &users.patroni,
+            raft: &users.raft,
+        };
+        let text = conf.render().map_err(|error| AgentError::fault("rendering patroni.yml", error))?;
+        let access = crate::sys::files::Access::ReadableBy(self.user.clone());
+        crate::sys::files::write(&self.layout().patroni_conf(), text.as_bytes(), &access)
+            .map_err(|error| AgentError::fault("writing patroni.yml", error))
+    }
+}
+
+/// Looks programs up in PostgreSQL's own folder first.
+pub fn runner(path: &str) -> Runner {
+    let mut folders: Vec<OsString> = Member::newest_bin_dir().into_iter().map(PathBuf::into_os_string).collect();
+    folders.push(OsString::from(if path.is_empty() { "/usr/sbin:/usr/bin:/sbin:/bin" } else { path }));
+    Runner::new(folders.join(std::ffi::OsStr::new(":")))
+}

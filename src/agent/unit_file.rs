@@ -1,0 +1,67 @@
+//! What the last reconcile learned and did, in a file of root's alone: for the
+//! commands of people and timers, which have no hook tools, and to tell what
+//! has changed since. It holds secrets: 0600 in a folder 0700.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::AgentError;
+use crate::settings::{BadRepository, S3Settings};
+use crate::sys::files::{self, Access};
+
+const NAME: &str = "unit.json";
+
+#[derive(Serialize, Deserialize, Default, Clone, PartialEq)]
+#[serde(default)]
+pub struct UnitFile {
+    pub unit: String,
+    pub model: String,
+    pub model_uuid: String,
+    pub juju_version: String,
+    pub address: String,
+    pub planned_units: u32,
+    /// The last good options.
+    pub config: Value,
+    /// The last good system users, keys `<user>-password`.
+    pub users: BTreeMap<String, String>,
+    /// Those that the running cluster was given.
+    pub applied_users: BTreeMap<String, String>,
+    /// What the related object storage last said.
+    pub repository: Option<RepositoryRecord>,
+    /// Stanza made and checked with exactly these settings.
+    pub repository_ready: bool,
+    /// WAL goes to a repository: stays true while one is related and sick.
+    pub archives: bool,
+    /// Version of PostgreSQL that Juju was told.
+    pub version: String,
+}
+
+/// A relation's data, as it came.
+#[derive(Serialize, Deserialize, Default, Clone, PartialEq)]
+pub struct RepositoryRecord {
+    pub relation: String,
+    pub bag: BTreeMap<String, String>,
+    pub secret: Option<BTreeMap<String, String>>,
+}
+
+impl RepositoryRecord {
+    pub fn settings(&self) -> Result<S3Settings, BadRepository> {
+        S3Settings::from_relation(&self.bag, self.secret.as_ref(), None)
+    }
+}
+
+impl UnitFile {
+    pub fn load(state: &Path) -> Result<Option<Self>, AgentError> {
+        let text = files::read(&state.join(NAME)).map_err(|error| AgentError::fault("reading the unit's file", error))?;
+        text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| AgentError::fault("reading the unit's file", error))
+    }
+
+    pub fn save(&self, state: &Path) -> Result<(), AgentError> {
+        let failed = |error| AgentError::fault("writing the unit's file", error);
+        let text = serde_json::to_vec(self).map_err(|error| AgentError::Bug(error.to_string()))?;
+        files::write(&state.join(NAME), &text, &Access::Private).map(|_| ()).map_err(failed)
+    }
+}

@@ -1,0 +1,213 @@
+//! A server nobody can reach: it recovers restored data on a socket of its own,
+//! takes no client, archives nothing, and dies with us.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::control_data::{ClusterState, ControlData, ControlDataError};
+use super::postgres::{Postgres, SqlError};
+use crate::model::Role;
+use crate::sys::files::{self, Access};
+use crate::sys::process::{Invocation, OsUser, ProcessError, Runner, Running};
+
+const POLL: Duration = Duration::from_millis(100);
+
+#[derive(Debug, thiserror::Error)]
+pub enum IsolatedError {
+    #[error("preparing the isolated server")]
+    Prepare(#[from] std::io::Error),
+    #[error("running the isolated server")]
+    Process(#[from] ProcessError),
+    #[error("the isolated server")]
+    Sql(#[from] SqlError),
+    #[error("the restored data")]
+    Control(#[from] ControlDataError),
+    #[error("recovery broke off: {0}")]
+    Ended(String),
+    #[error("the isolated server was not shut down cleanly: {0:?}")]
+    NotClean(ClusterState),
+}
+
+/// Where to run it.
+pub struct Isolated {
+    pub runner: Runner,
+    pub user: OsUser,
+    /// The restored data directory.
+    pub data: PathBuf,
+    /// A private folder for its socket and access files; made and removed here.
+    pub scratch: PathBuf,
+}
+
+/// While it runs. Dropped = killed, with all its children.
+pub struct RunningServer<'a> {
+    place: &'a Isolated,
+    process: Running,
+}
+
+impl Isolated {
+    /// The data carries the settings of the unit that was backed up, so all
+    /// that names a place or a peer is overridden.
+    fn settings(&self) -> Vec<String> {
+        let file = |name: &str| self.scratch.join(name).display().to_string();
+        #[rustfmt::skip]
+        let table = [
+            ("listen_addresses", String::new()),
+            ("unix_socket_directories", self.scratch.display().to_string()),
+            ("port", super::PG_PORT.to_string()),
+            ("hba_file", file("hba.conf")),
+            ("ident_file", file("ident.conf")),
+            ("external_pid_file", file("server.pid")),
+            ("ssl", "off".to_owned()),
+            // Nothing of a try that may fail reaches the archive; what is
+            // pending is archived after the cluster has adopted the data.
+            ("archive_mode", "on".to_owned()),
+            ("archive_command", "/bin/false".to_owned()),
+            ("primary_conninfo", String::new()),
+            ("primary_slot_name", String::new()),
+            ("synchronous_standby_names", String::new()),
+            ("logging_collector", "off".to_owned()),
+            ("cluster_name", "restore".to_owned()),
+            ("hot_standby", "on".to_owned()),
+        ];
+        table.into_iter().flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]).collect()
+    }
+
+    pub fn start(&self) -> Result<RunningServer<'_>, IsolatedError> {
+        files::make_folder(&self.scratch, Some(&self.user), 0o700)?;
+        let access = Access::ReadableBy(self.user.clone());
+        files::write(&self.scratch.join("hba.conf"), b"local all operator peer map=operator\n", &access)?;
+        files::write(
+            &self.scratch.join("ident.conf"),
+            b"operator postgres operator\noperator root operator\n",
+            &access,
+        )?;
+        let mut invocation = Invocation::new("postgres")
+            .args(["-D", &self.data.display().to_string()])
+            .args(self.settings())
+            .env("TZ", "UTC")
+            .env("LC_ALL", "C.UTF-8")
+            .as_user(&self.user)
+            .dies_with_us();
+        invocation.output_to = Some(self.log());
+        Ok(RunningServer { place: self, process: self.runner.start(&invocation)? })
+    }
+
+    /// A server that a killed agent left behind would hold the data: end it.
+    pub async fn end_leftover(&self) -> Result<(), IsolatedError> {
+        if files::exists(&self.data.join("postmaster.pid")) {
+            let args = ["stop", "-D", &self.data.display().to_string(), "-m", "immediate", "-w"];
+            let invocation = Invocation::new("pg_ctl").args(args).as_user(&self.user).within(Duration::from_secs(60));
+            self.runner.run(&invocation).await?;
+        }
+        Ok(())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.scratch.join("server.log")
+    }
+
+    fn last_words(&self) -> String {
+        let text = files::read(&self.log()).ok().flatten().unwrap_or_default();
+        fatal_lines(&text)
+    }
+
+    pub fn remove_scratch(&self) -> std::io::Result<()> {
+        files::remove_folder(&self.scratch)
+    }
+}
+
+impl RunningServer<'_> {
+    /// Waits until recovery has ended by promotion. There is no deadline: WAL
+    /// may be long; the server's end is the end of waiting.
+    pub async fn recovered(&mut self) -> Result<Postgres, IsolatedError> {
+        loop {
+            if !self.process.is_running() {
+                return Err(IsolatedError::Ended(self.place.last_words()));
+            }
+            if let Some(session) = self.promoted().await {
+                return Ok(session);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn promoted(&self) -> Option<Postgres> {
+        let session = Postgres::connect(&self.place.scratch, "postgres").await.ok()?;
+        matches!(session.role().await, Ok(Role::Primary)).then_some(session)
+    }
+
+    /// A session with another database of it.
+    pub async fn connect(&self, database: &str) -> Result<Postgres, SqlError> {
+        Postgres::connect(&self.place.scratch, database).await
+    }
+
+    /// Fast shutdown, then the control file must say so.
+    pub async fn stop(mut self, patience: Duration) -> Result<ControlData, IsolatedError> {
+        self.process.interrupt();
+        let deadline = Instant::now() + patience;
+        while self.process.is_running() && Instant::now() < deadline {
+            tokio::time::sleep(POLL).await;
+        }
+        drop(self.process);
+        let data = ControlData::read(&self.place.runner, &self.place.user, &self.place.data).await?;
+        match data.state {
+            ClusterState::ShutDown => Ok(data),
+            state => Err(IsolatedError::NotClean(state)),
+        }
+    }
+}
+
+fn fatal_lines(log: &str) -> String {
+    let said = |line: &&str| ["FATAL:", "PANIC:", "HINT:", "ERROR:"].iter().any(|word| line.contains(word));
+    let lines: Vec<_> = log.lines().filter(said).map(after_prefix).collect();
+    match lines.as_slice() {
+        [] => log.lines().next_back().unwrap_or("no message").to_owned(),
+        lines => lines[lines.len().saturating_sub(3)..].join("; "),
+    }
+}
+
+/// Without time and pid in front.
+fn after_prefix(line: &str) -> &str {
+    ["FATAL:", "PANIC:", "HINT:", "ERROR:"].iter().filter_map(|word| line.find(word)).min().map_or(line, |at| &line[at..])
+}
+
+/// Takes out what recovery needed and a running member must not have.
+pub fn tidy(data: &Path, user: &OsUser) -> std::io::Result<()> {
+    let auto = data.join("postgresql.auto.conf");
+    let text = files::read(&auto)?.unwrap_or_default();
+    let recovery = |line: &&str| !["recovery_target", "restore_command"].iter().any(|word| line.trim_start().starts_with(word));
+    let kept: String = text.lines().filter(recovery).map(|line| format!("{line}\n")).collect();
+    files::write(&auto, kept.as_bytes(), &Access::OwnedBy(user.clone()))?;
+    // The dynamic configuration of the day of the backup; etcd has today's.
+    for name in ["patroni.dynamic.json", "postmaster.opts", "recovery.signal", "standby.signal"] {
+        files::remove_file(&data.join(name))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_fatal_words_are_told_without_their_prefix() {
+        let stderr = "2026-11-22 03:00:00 UTC [7]: LOG:  starting\n\
+                      2026-11-22 03:00:01 UTC [7]: FATAL:  recovery ended before configured recovery target was reached\n\
+                      2026-11-22 03:00:01 UTC [7]: LOG:  shutting down\n";
+        assert_eq!(fatal_lines(stderr), "FATAL:  recovery ended before configured recovery target was reached");
+    }
+
+    #[test]
+    fn tidying_takes_recovery_settings_and_leaves_the_users() {
+        let dir = tempfile::tempdir().unwrap();
+        let user = OsUser(nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name);
+        let auto = dir.path().join("postgresql.auto.conf");
+        std::fs::write(&auto, "work_mem = '8MB'\nrestore_command = 'x'\nrecovery_target = 'immediate'\n").unwrap();
+        std::fs::write(dir.path().join("patroni.dynamic.json"), "{}").unwrap();
+        tidy(dir.path(), &user).unwrap();
+        assert_eq!(std::fs::read_to_string(auto).unwrap(), "work_mem = '8MB'\n");
+        assert!(!dir.path().join("patroni.dynamic.json").exists());
+    }
+}

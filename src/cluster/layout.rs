@@ -1,0 +1,105 @@
+//! Where everything of a unit lies: below its `pgdata` storage, nothing
+//! elsewhere. Pure; `make_folders` is the one effect.
+
+use std::path::{Path, PathBuf};
+
+use crate::sys::files;
+use crate::sys::process::OsUser;
+
+/// Every unit has an address of its own, so ports need not differ.
+pub const PG_PORT: u16 = 5432;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub fn below(storage: impl Into<PathBuf>) -> Self {
+        Self { root: storage.into() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Folder of the data directories; the database user owns it, so that
+    /// Patroni may rename inside it.
+    pub fn databases(&self) -> PathBuf {
+        self.root.join("pg")
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.databases().join("data")
+    }
+
+    /// Old data that a restore keeps aside, on the same filesystem.
+    pub fn aside(&self, restore: &str) -> PathBuf {
+        self.databases().join(format!("data.before-{restore}"))
+    }
+
+    /// Data that a restore brings up beside the running cluster.
+    pub fn beside(&self, restore: &str) -> PathBuf {
+        self.databases().join(format!("data.restore-{restore}"))
+    }
+
+    pub fn etcd_data(&self) -> PathBuf {
+        self.root.join("etcd")
+    }
+
+    /// Configuration, readable by the database user: root:postgres 0750.
+    pub fn etc(&self) -> PathBuf {
+        self.root.join("etc")
+    }
+
+    pub fn patroni_conf(&self) -> PathBuf {
+        self.etc().join("patroni.yml")
+    }
+
+    pub fn pgbackrest_conf(&self) -> PathBuf {
+        self.etc().join("pgbackrest.conf")
+    }
+
+    pub fn repository_ca(&self) -> PathBuf {
+        self.etc().join("repository-ca.pem")
+    }
+
+    pub fn pgpass(&self) -> PathBuf {
+        self.run().join("pgpass")
+    }
+
+    /// Sockets and pid files.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log")
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    pub fn spool(&self) -> PathBuf {
+        self.root.join("spool")
+    }
+
+    /// The agent's own: journals, what it knows of the unit. root 0700.
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    pub fn unit_lock(&self) -> PathBuf {
+        self.state().join("agent.lock")
+    }
+
+    pub fn make_folders(&self, user: &OsUser) -> std::io::Result<()> {
+        let database = [self.databases(), self.etcd_data(), self.run(), self.log(), self.lock(), self.spool()];
+        for folder in database {
+            files::make_folder(&folder, Some(user), 0o700)?;
+        }
+        files::make_folder_for_readers(&self.etc(), user)?;
+        files::make_folder(&self.state(), None, 0o700)
+    }
+}

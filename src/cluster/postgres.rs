@@ -1,0 +1,142 @@
+//! PostgreSQL over its unix socket, as `operator` by peer authentication: no
+//! password is needed, none can lock the agent out.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::layout::PG_PORT;
+use crate::model::{Lsn, Role, WalSegmentSize};
+
+/// Every statement of the agent is short; a lock held by a user must not hang a hook.
+const SESSION: &str = "-c statement_timeout=60s -c lock_timeout=10s -c idle_session_timeout=0";
+
+#[derive(Debug, thiserror::Error)]
+pub enum SqlError {
+    #[error("connecting to PostgreSQL")]
+    Connect(#[source] tokio_postgres::Error),
+    #[error("PostgreSQL did not answer within {} s", .0.as_secs())]
+    Deadline(Duration),
+    #[error("PostgreSQL, while {doing}: {message}")]
+    Query { doing: &'static str, message: String },
+}
+
+impl SqlError {
+    /// The server's own words; a statement is never quoted, it may hold a verifier.
+    pub(super) fn query(doing: &'static str) -> impl Fn(tokio_postgres::Error) -> Self {
+        move |error| Self::Query {
+            doing,
+            message: error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_owned()),
+        }
+    }
+}
+
+/// A session. It ends when dropped.
+pub struct Postgres {
+    pub(super) client: Client,
+}
+
+/// `pg_stat_archiver`: is WAL reaching the repository?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archiver {
+    /// The newest attempt failed.
+    pub failing: bool,
+    pub last_failed_wal: Option<String>,
+    /// Segments that wait to be archived.
+    pub waiting: i64,
+}
+
+impl Postgres {
+    pub async fn connect(socket_dir: &Path, database: &str) -> Result<Self, SqlError> {
+        let patience = Duration::from_secs(10);
+        let mut config = Config::new();
+        config.host_path(socket_dir).port(PG_PORT).user("operator").dbname(database);
+        config.application_name("pg-backup-agent").options(SESSION).connect_timeout(patience);
+        let connecting = tokio::time::timeout(patience, config.connect(NoTls)).await;
+        let (client, connection) = connecting.map_err(|_| SqlError::Deadline(patience))?.map_err(SqlError::Connect)?;
+        tokio::spawn(async move {
+            // Its error reaches the caller through the client.
+            let _ = connection.await;
+        });
+        Ok(Self { client })
+    }
+
+    pub async fn role(&self) -> Result<Role, SqlError> {
+        let row = self.client.query_one("SELECT pg_is_in_recovery()", &[]).await;
+        let standby: bool = row.map_err(SqlError::query("asking for the role"))?.get(0);
+        Ok(if standby { Role::Replica } else { Role::Primary })
+    }
+
+    /// `15.18`
+    pub async fn version(&self) -> Result<String, SqlError> {
+        let text = "SELECT split_part(current_setting('server_version'), ' ', 1)";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking for the version"))?;
+        Ok(row.get(0))
+    }
+
+    /// Bytes of all databases.
+    pub async fn size(&self) -> Result<u64, SqlError> {
+        let text = "SELECT coalesce(sum(pg_database_size(oid)), 0)::int8 FROM pg_database";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking for the size"))?;
+        Ok(row.get::<_, i64>(0).max(0) as u64)
+    }
+
+    pub async fn wal_segment_size(&self) -> Result<WalSegmentSize, SqlError> {
+        let doing = "asking for the WAL segment size";
+        let text = "SELECT setting::int8 FROM pg_settings WHERE name = 'wal_segment_size'";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query(doing))?;
+        WalSegmentSize::from_bytes(row.get::<_, i64>(0).max(0) as u64)
+            .ok_or(SqlError::Query { doing, message: "not a size that WAL segments have".to_owned() })
+    }
+
+    /// Databases that take connections.
+    pub async fn databases(&self) -> Result<Vec<String>, SqlError> {
+        let text = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname";
+        let rows = self.client.query(text, &[]).await.map_err(SqlError::query("listing databases"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Reads the whole relation catalog of the connected database.
+    pub async fn relations(&self) -> Result<i64, SqlError> {
+        let text = "SELECT count(*), count(oid::regclass::text) FROM pg_class";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("reading the catalog"))?;
+        Ok(row.get(0))
+    }
+
+    pub async fn archiver(&self) -> Result<Archiver, SqlError> {
+        let text = "SELECT coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false), last_failed_wal, \
+                    (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready') FROM pg_stat_archiver";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking the archiver"))?;
+        Ok(Archiver { failing: row.get(0), last_failed_wal: row.get(1), waiting: row.get(2) })
+    }
+
+    /// Where recovery or writing stands.
+    pub async fn position(&self) -> Result<Lsn, SqlError> {
+        let text = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+                    ELSE pg_current_wal_lsn() END)::text";
+        let doing = "asking for the WAL position";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query(doing))?;
+        let text: Option<&str> = row.get(0);
+        text.and_then(|text| text.parse().ok()).ok_or(SqlError::Query { doing, message: "no position yet".to_owned() })
+    }
+
+    /// A transaction with a write in it commits.
+    pub async fn prove_writable(&self) -> Result<(), SqlError> {
+        self.run("proving that it takes writes", "SELECT pg_create_restore_point('restored')").await
+    }
+
+    pub async fn archive_command(&self) -> Result<String, SqlError> {
+        let text = "SELECT setting FROM pg_settings WHERE name = 'archive_command'";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking for archive_command"))?;
+        Ok(row.get(0))
+    }
+
+    pub async fn checkpoint(&self) -> Result<(), SqlError> {
+        self.run("a checkpoint", "SET statement_timeout = 0; CHECKPOINT").await
+    }
+
+    pub(super) async fn run(&self, doing: &'static str, sql: &str) -> Result<(), SqlError> {
+        self.client.batch_execute(sql).await.map_err(SqlError::query(doing))
+    }
+}

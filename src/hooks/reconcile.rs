@@ -1,0 +1,69 @@
+//! One reconcile for all hooks: observe, compare with what is asked for, do
+//! the next needed thing, set the status.
+
+use super::{inputs, repository, start_member};
+use crate::actions;
+use crate::agent::{Agent, UnitFile};
+use crate::cluster::Layout;
+use crate::juju::{Context, Juju, JujuError};
+use crate::model::AgentError;
+use crate::policy::status::{Condition, blocked, unit_status, waiting};
+use crate::sys::environment::Vars;
+use crate::sys::process::OsUser;
+
+pub(super) async fn reconcile(vars: &Vars, context: &Context, juju: &Juju) -> Result<(), AgentError> {
+    let conditions = match juju.storage("pgdata").await.map_err(asked)? {
+        None => vec![waiting("waiting for storage `pgdata`")],
+        Some(storage) => on_storage(vars, context, juju, storage).await?,
+    };
+    let status = unit_status(&conditions);
+    juju.set_status(status.level.word(), &status.message).await.map_err(|error| AgentError::fault("setting the status", error))
+}
+
+fn asked(error: JujuError) -> AgentError {
+    AgentError::fault("asking Juju", error)
+}
+
+async fn on_storage(
+    vars: &Vars,
+    context: &Context,
+    juju: &Juju,
+    storage: std::path::PathBuf,
+) -> Result<Vec<Condition>, AgentError> {
+    let layout = Layout::below(&storage);
+    let made = |error| AgentError::fault("making the unit's folders", error);
+    layout.make_folders(&OsUser(crate::agent::DATABASE_USER.to_owned())).map_err(made)?;
+    let mut file = UnitFile::load(&layout.state())?.unwrap_or_default();
+    let mut conditions = inputs::gather(juju, context, &mut file, &layout.state()).await?;
+    file.save(&layout.state())?;
+    if file.users.is_empty() {
+        return Ok(conditions);
+    }
+    let path = vars.get("PATH").map(String::as_str).unwrap_or_default();
+    let mut agent = Agent::new(path, storage, file)?;
+    let _lock = agent.lock()?;
+    conditions.extend(act(&mut agent, juju).await?);
+    agent.save()?;
+    Ok(conditions)
+}
+
+/// In this order: what a crash left, the member, the repository.
+async fn act(agent: &mut Agent, juju: &Juju) -> Result<Vec<Condition>, AgentError> {
+    if !founder(agent) {
+        let text = format!("this release runs one unit; juju remove-unit {}", agent.unit);
+        return Ok(vec![blocked(text)]);
+    }
+    let mut conditions = actions::after_crash(agent, juju).await;
+    let started = start_member::start(agent, juju).await;
+    let up = started.is_empty();
+    conditions.extend(started);
+    if up {
+        conditions.extend(repository::reconcile(agent, juju).await);
+    }
+    Ok(conditions)
+}
+
+/// The unit that holds the cluster's data. Others joining comes next.
+fn founder(agent: &Agent) -> bool {
+    agent.unit.number == 0 || agent.file.planned_units == 1
+}
