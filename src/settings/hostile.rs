@@ -4,10 +4,21 @@
 /// Characters of a refused text that are shown.
 const SHOWN: usize = 80;
 
-/// Cut to 80 characters, control characters and quotes escaped.
+/// Cut to 80 characters, on one line: see [`shortened_to`].
 pub(crate) fn shortened(text: &str) -> String {
-    let clean: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() { format!("{clean}…") } else { clean }
+    shortened_to(SHOWN, text)
+}
+
+/// Cut to `most` characters; what a terminal or a log would not print is escaped.
+pub(crate) fn shortened_to(most: usize, text: &str) -> String {
+    let mut clean = String::new();
+    for c in text.chars().take(most) {
+        match c {
+            '\'' | '"' | '\\' => clean.push(c),
+            _ => clean.extend(c.escape_debug()),
+        }
+    }
+    if text.chars().nth(most).is_some() { clean + "…" } else { clean }
 }
 
 /// Are all characters ASCII letters, digits or one of `others`?

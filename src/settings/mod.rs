@@ -18,4 +18,4 @@ pub use s3_request::s3_request;
 pub use secret_uri::{NotASecretUri, SecretUri};
 pub use system_users::{BadSystemUsers, SystemUsers};
 
-pub(crate) use hostile::shortened;
+pub(crate) use hostile::{shortened, shortened_to};

@@ -66,7 +66,7 @@ fn refusals_name_option_want_and_got() {
         (json!({"archive-timeout": -1}),        "option `archive-timeout` must be 0 to 86400 seconds, not `-1`"),
         (json!({"archive-timeout": 1.5}),       "option `archive-timeout` must be 0 to 86400 seconds, not `1.5`"),
         (json!({"keep-old-data": 8761}),        "option `keep-old-data` must be 0 to 8760 hours, not `8761`"),
-        (json!({"keep-old-data": {"a": "b"}}),  "option `keep-old-data` must be 0 to 8760 hours, not `{\\\"a\\\":\\\"b\\\"}`"),
+        (json!({"keep-old-data": {"a": "b"}}),  "option `keep-old-data` must be 0 to 8760 hours, not `{\"a\":\"b\"}`"),
         (json!({"system-users": "secret:no"}),  "option `system-users` must be the URI of a secret, like secret:9m4e2mr0ui3e8a215n4g, not `secret:no`"),
     ];
     for (options, want) in table {
