@@ -80,6 +80,7 @@ fn cause(why: &str) -> (String, bool) {
         ("No route to host",                             "no route to host",                        true),
         ("failed to lookup address information",         "host name not found",                     true),
         ("received corrupt message of type",             "does not speak TLS",                      false),
+        ("tls handshake eof",                            "connection closed in the TLS handshake",  true),
         ("received fatal alert",                         "TLS refused",                             false),
     ];
     match table.iter().find(|(said, _, _)| why.contains(said)) {

@@ -31,7 +31,7 @@ impl Refusal {
             status,
             code: text("Code").unwrap_or_default(),
             message: text("Message").unwrap_or_default(),
-            region: region.map(ToOwned::to_owned).or_else(|| element(&body, "Region")).filter(is_region),
+            region: region.map(ToOwned::to_owned).or_else(|| element(&body, "Region")).filter(|name| is_region(name)),
         }
     }
 
@@ -103,7 +103,7 @@ fn clean(text: &str, secrets: &[&str]) -> String {
     shortened_to(SHOWN, &text)
 }
 
-fn is_region(name: &String) -> bool {
+fn is_region(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     matches!(name.len(), 1..=64) && name.chars().all(plain)
 }

@@ -35,8 +35,13 @@ pub fn log_text(stdout: &str, stderr: &str) -> String {
 
 /// Writes `backup/<stanza>/<id>/backup.log`; of a very long one, the end.
 pub async fn put_log(store: &Store, stanza: &Stanza, id: BackupId, text: &str) -> Result<(), StoreError> {
-    let from = text.ceil_char_boundary(text.len().saturating_sub(LOG));
-    store.put(&format!("backup/{stanza}/{id}/backup.log"), text[from..].into()).await
+    store.put(&format!("backup/{stanza}/{id}/backup.log"), end(text, LOG).into()).await
+}
+
+/// The last `most` bytes, less what would cut a character.
+fn end(text: &str, most: usize) -> &str {
+    let from = text.len().saturating_sub(most);
+    (from..text.len()).find_map(|at| text.get(at..)).unwrap_or_default()
 }
 
 /// Writes `backup/<stanza>/latest`. The time is UTC.
@@ -74,7 +79,7 @@ pub async fn failed_runs(store: &Store, stanza: &Stanza, newest: usize) -> Resul
     keys.truncate(newest);
     let mut runs = Vec::new();
     for some in keys.chunks(AT_ONCE) {
-        runs.extend(fetch(store, some).await?);
+        runs.extend(fetch(store, some.to_vec()).await?);
     }
     runs.sort_by_key(|run| std::cmp::Reverse(run.started));
     Ok(runs)
@@ -84,9 +89,9 @@ fn folder(stanza: &Stanza) -> String {
     format!("agent/{stanza}/failed/")
 }
 
-async fn fetch(store: &Store, keys: &[String]) -> Result<Vec<FailedRun>, StoreError> {
+async fn fetch(store: &Store, keys: Vec<String>) -> Result<Vec<FailedRun>, StoreError> {
     let mut fetches = JoinSet::new();
-    for key in keys.iter().cloned() {
+    for key in keys {
         let store = store.clone();
         fetches.spawn(async move { store.get(&key).await.map(|bytes| read(&key, &bytes.unwrap_or_default())) });
     }

@@ -58,6 +58,7 @@ fn refusals_name_option_want_and_got() {
         (json!({"compression-level": 23}),      "option `compression-level` must be -7 to 22 with compression zst (0: the default), not `23`"),
         (json!({"compression": "bz2", "compression-level": -1}), "option `compression-level` must be 1 to 9 with compression bz2 (0: the default), not `-1`"),
         (json!({"compression-level": "3"}),     "option `compression-level` must be -7 to 22 with compression zst (0: the default), not `3`"),
+        (json!({"compression": "none", "compression-level": true}), "option `compression-level` must be a whole number, not `true`"),
         (json!({"process-max": "0"}),           "option `process-max` must be auto or 1 to 999, not `0`"),
         (json!({"process-max": "+4"}),          "option `process-max` must be auto or 1 to 999, not `+4`"),
         (json!({"process-max": "$(nproc)"}),    "option `process-max` must be auto or 1 to 999, not `$(nproc)`"),

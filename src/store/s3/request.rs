@@ -68,3 +68,42 @@ pub(super) fn to_send(request: &SignedRequest) -> Result<Request<Full<Bytes>>, S
     };
     builder.body(Full::new(body)).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{S3Settings, UriStyle};
+    use crate::store::server::Server;
+
+    fn sent(settings: &S3Settings, path: &str) -> Request<Full<Bytes>> {
+        let address = Address::of(settings);
+        let mut request = SignedRequest::new("GET", "s3", &Region::UsEast1, path);
+        complete(&mut request, Extra::default(), &address);
+        // Signed twice, as on a second try: nothing is there twice.
+        for region in ["us-east-1", "eu-west-1"] {
+            sign(&mut request, &address, region, &AwsCredentials::new("AK", "SK", None, None));
+        }
+        to_send(&request).unwrap()
+    }
+
+    #[test]
+    fn host_and_path_are_signed_as_they_are_sent() {
+        let mut settings = Server::scripted(vec![]).settings();
+        settings.endpoint = crate::settings::Endpoint { https: true, host: "s3.example.com".into(), port: Some(9000) };
+        #[rustfmt::skip]
+        let table = [
+            (UriStyle::Path, "/backups/a b/%2e", "https://s3.example.com:9000/backups/a%20b/%252e",  "s3.example.com:9000"),
+            (UriStyle::Host, "/backups/a b/%2e", "https://backups.s3.example.com:9000/a%20b/%252e",  "backups.s3.example.com:9000"),
+            (UriStyle::Host, "/backups",         "https://backups.s3.example.com:9000/",             "backups.s3.example.com:9000"),
+        ];
+        for (uri_style, path, uri, host) in table {
+            let request = sent(&S3Settings { uri_style, ..settings.clone() }, path);
+            assert_eq!(request.uri().to_string(), uri);
+            let header =
+                |name| request.headers().get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
+            assert_eq!(header("host"), [host]);
+            assert_eq!(header("x-amz-date").len(), 1);
+            assert!(matches!(header("authorization")[..], [signed] if signed.contains("/eu-west-1/s3/aws4_request")));
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::settings::{S3Settings, UriStyle};
+use crate::settings::S3Settings;
 use crate::store::StoreError;
 use crate::store::pace::Pace;
 use crate::store::server::{Reply, Server, contents, memory, page};
@@ -39,25 +39,6 @@ async fn a_request_is_signed_with_its_body_and_shows_no_secret() {
     assert_eq!(seen.header("x-amz-content-sha256"), sha256_of_hello);
     assert_eq!(seen.header("x-amz-security-token"), "token-canary");
     assert!(!format!("{seen:?}").contains("secret-canary"));
-}
-
-#[tokio::test]
-async fn host_style_puts_the_bucket_into_the_host() {
-    let server = Server::scripted(vec![Reply::new(200, "x")]);
-    let mut settings = S3Settings { uri_style: UriStyle::Host, region: Some("here-1".to_owned()), ..server.settings() };
-    // `backups.localhost` is loopback by RFC 6761, but not with every resolver.
-    settings.endpoint.host = "localhost".to_owned();
-    let store = Store::open_at(&settings, QUICK).unwrap();
-    match store.get("k").await {
-        Ok(got) => {
-            assert_eq!(got.as_deref(), Some(&b"x"[..]));
-            let seen = &server.seen()[0];
-            assert_eq!(seen.line, "GET /pg/k");
-            assert!(seen.header("host").starts_with("backups.localhost:"), "{}", seen.header("host"));
-            assert!(seen.header("authorization").contains("/here-1/s3/"));
-        }
-        Err(error) => assert!(error.to_string().ends_with(": host name not found"), "{error}"),
-    }
 }
 
 #[tokio::test]
