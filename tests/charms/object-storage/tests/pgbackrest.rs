@@ -162,8 +162,8 @@ fn a_backup_life() {
     let after = store.list("pgb", &query).unwrap().contents.len();
     assert!(after < before, "{before} objects before, {after} after");
 
-    let manifest = store.list("pgb", &query).unwrap().contents.into_iter().map(|(key, _)| key);
-    let damaged = manifest.filter(|key| key.ends_with("PG_VERSION.lz4")).last().unwrap();
+    let mut keys = store.list("pgb", &query).unwrap().contents.into_iter().map(|(key, _)| key);
+    let damaged = keys.find(|key| key.ends_with("PG_VERSION.lz4")).unwrap();
     store.damage("pgb", &damaged, Damage::Flip).unwrap();
     let verified = database.backrest(&["verify", "--log-level-console=info"]);
     let said = String::from_utf8_lossy(&verified.stdout).into_owned();

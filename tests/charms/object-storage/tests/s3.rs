@@ -153,7 +153,7 @@ fn multipart_uploads() {
     assert_eq!(listed.all("PartNumber"), ["1", "2", "3"]);
     let uploads = [("uploads", "")];
     let listed = s3.send(&Request { method: "GET", path: "/bkt", query: &uploads, ..Request::default() }).unwrap();
-    assert_eq!(listed.all("UploadId"), [id.clone()]);
+    assert_eq!(listed.all("UploadId"), [id.as_str()]);
     assert_eq!(s3.head("/bkt/big").status, 404);
     let wrong =
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>\"00\"</ETag></Part></CompleteMultipartUpload>";
