@@ -24,7 +24,7 @@ pub async fn facts(agent: &Agent, restore_under_way: Option<String>, catalog: &O
         healthiest_replica: healthiest_replica(agent, &members),
         settings: settings(agent),
         stanza_ready: Observed::Known(agent.file.repository_ready),
-        engine_busy: engine_busy(agent, catalog),
+        engine_busy: engine_busy(agent, catalog).await,
         restore_under_way,
         has_full_backup: map(catalog, Catalog::has_full_backup),
         standby_cluster: false,
@@ -85,8 +85,8 @@ fn settings(agent: &Agent) -> Observed<()> {
     }
 }
 
-fn engine_busy(agent: &Agent, catalog: &Observed<Catalog>) -> Option<String> {
-    let here = agent.engine().running_backup().ok().flatten().map(|_| format!("a backup is running on {}", agent.unit));
+async fn engine_busy(agent: &Agent, catalog: &Observed<Catalog>) -> Option<String> {
+    let here = agent.engine().running_backup().await.ok().flatten().map(|_| format!("a backup is running on {}", agent.unit));
     let elsewhere = catalog.known().filter(|catalog| catalog.lock_held).map(|_| "a backup is running".to_owned());
     here.or(elsewhere)
 }

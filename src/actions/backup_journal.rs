@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::Agent;
 use crate::model::{AgentError, BackupKind, FailedRun, error_chain};
 use crate::policy::status::Condition;
-use crate::store::runs;
+use crate::store;
 use crate::sys::files::{self, Access};
 use crate::sys::clock;
 
@@ -60,7 +60,7 @@ async fn settle(agent: &Agent, record: &RunningRecord) -> Result<(), AgentError>
             reason: "interrupted: the agent was killed while the backup ran".to_owned(),
         };
         let log = "The agent was killed; the engine's output went with it.\n";
-        let kept = runs::record_failed(&agent.store()?, &agent.stanza, &run, log).await;
+        let kept = store::record_failed(&agent.store()?, &agent.stanza, &run, log).await;
         kept.map_err(|error| AgentError::fault("keeping the record of a broken backup", error))?;
     }
     close(agent)

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::backup_journal::{self, RunningRecord};
 use super::{Progress, Results};
 use crate::agent::Agent;
-use crate::engine::pgbackrest::{BackupLog, EngineError, REQUEST_ANNOTATION, RunningProcess};
+use crate::engine::pgbackrest::{Ended, EngineError, REQUEST_ANNOTATION, RunningProcess};
 use crate::model::{AgentError, Backup, BackupId, BackupKind, BackupPlan, FailedRun, Observed, error_chain};
-use crate::store::{Store, canary, runs};
+use crate::store::{self, Store};
 use crate::sys::{clock, environment};
 use crate::{observe, policy, report};
 
@@ -44,20 +44,21 @@ async fn decide(agent: &Agent, kind: BackupKind) -> Result<(BackupPlan, RunningR
 
 /// The repository takes what we write, before the database is disturbed.
 async fn before(agent: &Agent, store: &Store, record: &RunningRecord) -> Result<(), AgentError> {
-    canary::canary(store, &record.request).await.map_err(|error| AgentError::fault("Failed to upload metadata to provided S3", error))?;
-    let about = runs::Latest {
+    store::canary(store, &record.request).await.map_err(|error| AgentError::fault("Failed to upload metadata to provided S3", error))?;
+    let about = store::Latest {
         requested: record.started,
-        model: &agent.file.model,
-        application: &agent.unit.application,
-        unit: &agent.unit.to_string(),
-        juju_version: &agent.file.juju_version,
+        model: agent.file.model.clone(),
+        application: agent.unit.application.clone(),
+        unit: agent.unit.to_string(),
+        juju_version: agent.file.juju_version.clone(),
     };
-    let put = runs::put_latest(store, &agent.stanza, &about).await;
+    let put = store::put_latest(store, &agent.stanza, &about).await;
     put.map_err(|error| AgentError::fault("Failed to upload metadata to provided S3", error))
 }
 
 struct Made {
-    log: BackupLog,
+    /// Both outputs of the engine.
+    log: String,
     backup: Backup,
 }
 
@@ -69,18 +70,19 @@ struct Broken {
 
 async fn run(agent: &Agent, progress: &Progress, plan: &BackupPlan, record: &RunningRecord) -> Result<Made, Broken> {
     let engine = agent.engine();
-    let failed = |error: EngineError| Broken { log: error.log().to_owned(), error: backup_failed(agent, error) };
+    let failed = |log: String| move |error: EngineError| Broken { log, error: backup_failed(agent, error) };
     let total = match agent.postgres().await {
         Ok(session) => session.size().await.ok(),
         Err(_) => None,
     };
     progress.say(&format!("{} backup of {} started", record.kind, agent.stanza)).await;
-    let process = engine.start_backup(plan, &record.request).map_err(failed)?;
-    let log = watched(agent, progress, process, total, record).await.map_err(failed)?;
-    let proven = prove(agent, record).await;
-    match proven {
-        Ok(backup) => Ok(Made { log, backup }),
-        Err(error) => Err(Broken { error, log: log.stdout }),
+    let process = engine.start_backup(plan, &record.request).await.map_err(failed(String::new()))?;
+    let ended = watched(agent, progress, process, total, record).await.map_err(failed(String::new()))?;
+    let text = store::log_text(&ended.log.stdout, &ended.log.stderr);
+    ended.outcome.map_err(failed(text.clone()))?;
+    match prove(agent, record).await {
+        Ok(backup) => Ok(Made { log: text, backup }),
+        Err(error) => Err(Broken { error, log: text }),
     }
 }
 
@@ -91,9 +93,9 @@ async fn watched(
     process: RunningProcess,
     total: Option<u64>,
     record: &RunningRecord,
-) -> Result<BackupLog, EngineError> {
+) -> Result<Ended, EngineError> {
     let engine = agent.engine();
-    let end = engine.finish(process);
+    let end = engine.end(process);
     tokio::pin!(end);
     let (mut told, mut tick) = (clock::now(), tokio::time::interval(WATCH));
     let mut last = None;
@@ -102,7 +104,7 @@ async fn watched(
             done = &mut end => return done,
             _ = tick.tick() => {
                 let now = clock::now();
-                let percent = engine.running_backup().ok().flatten().and_then(|running| running.percent_hundredths);
+                let percent = engine.running_backup().await.ok().flatten().and_then(|running| running.percent_hundredths);
                 let due = (now - told).to_std().is_ok_and(|since| since >= TELL) || (last.is_none() && percent.is_some());
                 if let Some(percent) = percent.filter(|_| due) {
                     let elapsed = (now - record.started).to_std().unwrap_or_default();
@@ -138,7 +140,7 @@ async fn prove(agent: &Agent, record: &RunningRecord) -> Result<Backup, AgentErr
 }
 
 fn backup_failed(agent: &Agent, error: EngineError) -> AgentError {
-    let hint = error.hint().unwrap_or_else(|| format!("The whole log: {}", agent.layout().log().display()));
+    let hint = format!("{} The whole log: {}", error.hint(), agent.layout().log().display());
     AgentError::refused(format!("Failed to backup PostgreSQL with error: {}", error_chain(&error)), hint)
 }
 
@@ -146,17 +148,16 @@ fn backup_failed(agent: &Agent, error: EngineError) -> AgentError {
 async fn finish(agent: &Agent, store: &Store, record: &RunningRecord, outcome: Result<Made, Broken>) -> Result<Results, AgentError> {
     match outcome {
         Ok(made) => {
-            let text = runs::log_text(&made.log.stdout, &made.log.stderr);
             let mut results = report::results::created(&made.backup);
             // The backup is there and proven: a log that could not be left does not undo it.
-            if let Err(error) = runs::put_log(store, &agent.stanza, made.backup.id(), &text).await {
+            if let Err(error) = store::put_log(store, &agent.stanza, made.backup.id(), &made.log).await {
                 results.push(("warning".to_owned(), format!("Error uploading logs to S3: {}", error_chain(&error))));
             }
             Ok(results)
         }
         Err(broken) => {
             let run = failed_run(agent, record, &broken.error);
-            let kept = runs::record_failed(store, &agent.stanza, &run, &broken.log).await;
+            let kept = store::record_failed(store, &agent.stanza, &run, &broken.log).await;
             if let Err(error) = kept {
                 tracing::warn!("the failed run could not be recorded in the repository: {}", error_chain(&error));
             }

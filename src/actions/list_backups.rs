@@ -5,7 +5,7 @@ use crate::agent::Agent;
 use crate::juju::Juju;
 use crate::model::{AgentError, Catalog, error_chain};
 use crate::report::{self, Listing};
-use crate::store::runs;
+use crate::store::failed_runs;
 
 /// Failed runs shown at most, the newest.
 const FAILED_SHOWN: usize = 50;
@@ -42,11 +42,11 @@ async fn listing(agent: &Agent) -> Result<Listing, AgentError> {
     };
     let engine = agent.engine();
     let store = agent.store()?;
-    let (catalog, failed) = tokio::join!(engine.catalog(), runs::failed_runs(&store, &agent.stanza, FAILED_SHOWN));
+    let (catalog, failed) = tokio::join!(engine.catalog(), failed_runs(&store, &agent.stanza, FAILED_SHOWN));
     let catalog = catalog.map_err(|error| AgentError::fault("reading the catalog", error))?;
     let failed = failed.map_err(|error| AgentError::fault("reading failed runs", error))?;
     let histories = histories(agent, &catalog).await?;
-    let running = engine.running_backup().map_err(|error| AgentError::fault("asking the engine", error))?;
+    let running = engine.running_backup().await.map_err(|error| AgentError::fault("asking the engine", error))?;
     let kind = super::backup_journal::read(agent)?;
     Ok(Listing {
         bucket: settings.bucket,

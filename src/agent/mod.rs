@@ -140,7 +140,7 @@ impl Agent {
             etcd: &[format!("{}:2379", self.file.address)],
             bin_dir: &bin_dir,
             archiving,
-            archive_timeout: self.config()?.archive_timeout,
+            archive_timeout: self.config()?.archive_timeout.as_secs() as u32,
             operator: &users.operator,
             replication: &users.replication,
             rewind: &users.rewind,

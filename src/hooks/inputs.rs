@@ -77,7 +77,7 @@ async fn repository(juju: &Juju, context: &Context, file: &mut UnitFile) -> Resu
     if record.bag.keys().all(|key| key == "data" || key == "lib-version") {
         return Ok(Some(waiting(format!("{app} has not yet said where backups go"))));
     }
-    let condition = record.settings().err().map(|bad| blocked(format!("{app}: {bad}; {}", bad.hint(&app))));
+    let condition = record.settings().err().map(|bad| blocked(format!("{app}: {bad}")));
     if condition.is_none() && file.repository.as_ref() != Some(&record) {
         file.repository = Some(record);
         file.repository_ready = false;

@@ -14,7 +14,7 @@ use crate::model::{AgentError, error_chain};
 use crate::policy::ownership::{self, Ownership};
 use crate::policy::status::{Condition, blocked, waiting};
 use crate::settings::S3Settings;
-use crate::store::{Store, markers};
+use crate::store::{self, Store};
 use crate::sys::environment;
 use crate::sys::files::{self, Access};
 
@@ -63,20 +63,20 @@ async fn set_up(agent: &mut Agent, juju: &Juju, settings: &S3Settings) -> Result
     use_archiving(agent, &agent.archiving()).await?;
     say("checking stanza").await;
     engine.check().await.map_err(|error| AgentError::fault("checking the stanza", error))?;
-    markers::claim(&store, &agent.file.model_uuid).await.map_err(|error| AgentError::fault("marking the repository", error))?;
+    store::claim(&store, &agent.file.model_uuid).await.map_err(|error| AgentError::fault("marking the repository", error))?;
     agent.file.repository_ready = true;
     agent.save()
 }
 
 /// Does it still answer to our keys?
 async fn probe(store: &Store) -> Result<(), AgentError> {
-    store.check_bucket().await.map_err(|error| AgentError::fault("the repository does not answer", error))
+    store.look().await.map_err(|error| AgentError::fault("the repository does not answer", error))
 }
 
 /// Refuses what belongs to another cluster, before anything is written.
 async fn own(agent: &Agent, store: &Store) -> Result<(), AgentError> {
     let read = |error| AgentError::fault("looking whose repository it is", error);
-    let found = markers::read_markers(store).await.map_err(read)?;
+    let found = store::read_markers(store).await.map_err(read)?;
     let has_stanza = found.stanzas.iter().any(|stanza| stanza == agent.stanza.as_str());
     let catalog_system_id = if has_stanza {
         let catalog = agent.engine().catalog().await;
@@ -141,7 +141,7 @@ fn engine_conf(agent: &Agent, settings: &S3Settings, store: &Store) -> Result<Co
             retention_days: settings.retention_days,
         },
         compression: compression(&config),
-        process_max: config.process_max.resolve(environment::cores()),
+        process_max: config.process_max.resolve(environment::cores() as usize),
         archive_async: config.archive_async,
         paths: conf::Paths { log: layout.log(), lock: layout.lock(), spool: layout.spool() },
         stanza: conf::StanzaConf {

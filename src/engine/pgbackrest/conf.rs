@@ -55,7 +55,7 @@ pub enum UriStyle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compression {
     pub kind: CompressionType,
-    pub level: Option<i32>,
+    pub level: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! pgBackRest 2.45 and later: its configuration, arguments, answers and errors.
 
 mod archive;
+mod archiver;
 mod args;
 pub mod conf;
 mod exit;

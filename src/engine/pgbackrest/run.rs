@@ -161,7 +161,7 @@ impl Engine {
 }
 
 /// Alive, and not another program that was given the same number since.
-fn is_pgbackrest(pid: u32) -> bool {
+pub(super) fn is_pgbackrest(pid: u32) -> bool {
     let command = files::read(Path::new(&format!("/proc/{pid}/cmdline")));
     command.is_ok_and(|text| text.is_some_and(|text| text.contains("pgbackrest")))
 }

@@ -24,7 +24,7 @@ impl Store {
 
     /// HEAD is what all stores know, but its refusals have no words: the same
     /// permission lets us list, and a refused listing says why.
-    async fn look(&self) -> Result<(), StoreError> {
+    pub async fn look(&self) -> Result<(), StoreError> {
         let request = HeadBucketRequest { bucket: self.bucket().into(), ..Default::default() };
         let seen = self.call(Extra::default(), |s3| async move { s3.head_bucket(request).await }).await;
         match &seen {
