@@ -1,0 +1,7 @@
+//! What a charm declares, and how its files are laid out on disk.
+
+mod metadata;
+pub(crate) mod schema;
+pub(crate) mod unpack;
+
+pub(crate) use metadata::Charm;
