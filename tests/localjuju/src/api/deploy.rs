@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use super::{Deploy, ModelRef, config, find_name, model, models, no_app};
-use crate::charm::{Charm, unpack};
+use crate::charm::{Charm, complete, unpack};
 use crate::daemon::{Daemon, Shared, files, now};
 use crate::model::{App, Endpoint, Life, Local, Machine, Model, Relation, Role, StatusValue, Unit, names};
 
@@ -20,6 +20,7 @@ fn store_charm(daemon: &Daemon, model: &str, path: &Path) -> Result<(Charm, u32)
     let upload =
         files::model_directory(&daemon.home, model).join("charms").join(format!("upload-{}", crate::ids::uuid()));
     let kept = unpack::lay_out(path, &upload).and_then(|()| {
+        complete::complete(&upload)?;
         let charm = Charm::read(&upload)?;
         let revision =
             (0..).find(|revision| !files::charm_archive(&daemon.home, model, &charm.name, *revision).exists());

@@ -1,5 +1,6 @@
 //! What a charm declares, and how its files are laid out on disk.
 
+pub(crate) mod complete;
 mod metadata;
 pub(crate) mod schema;
 pub(crate) mod unpack;

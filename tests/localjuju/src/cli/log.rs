@@ -73,7 +73,10 @@ pub(super) fn run(model: ModelRef, options: &DebugLog) -> Outcome {
         out(line);
     }
     let mut next = first.get("next").and_then(Value::as_u64).unwrap_or(0);
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         std::thread::sleep(Duration::from_millis(250));
         let more = ask(&Call::Log { model: model.clone(), from: next }).map_err(Failure::from)?;
         for line in wanted(&more) {
@@ -81,5 +84,4 @@ pub(super) fn run(model: ModelRef, options: &DebugLog) -> Outcome {
         }
         next = more.get("next").and_then(Value::as_u64).unwrap_or(next);
     }
-    Ok(())
 }
