@@ -13,8 +13,13 @@ use world::{World, write_executable};
 fn python() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python");
     let python = std::env::var_os("LOCALJUJU_PYTHON").map_or(own, PathBuf::from);
-    let good = Command::new(&python).args(["-c", "import ops, jubilant"]).output().is_ok_and(|output| output.status.success());
-    assert!(good, "{} has no `ops` and `jubilant`: run `make deps`, or name a Python that has in LOCALJUJU_PYTHON", python.display());
+    let good =
+        Command::new(&python).args(["-c", "import ops, jubilant"]).output().is_ok_and(|output| output.status.success());
+    assert!(
+        good,
+        "{} has no `ops` and `jubilant`: run `make deps`, or name a Python that has in LOCALJUJU_PYTHON",
+        python.display()
+    );
     python
 }
 
@@ -45,7 +50,7 @@ class Probe(ops.CharmBase):
                       on.secret_changed, on["in"].relation_changed, on["out"].relation_joined, on["peers"].relation_changed):
             framework.observe(event, self._reconcile)
         framework.observe(on.greet_action, self._greet)
-        framework.observe(on.break_action, lambda event: event.fail("no luck"))
+        framework.observe(on.break_action, self._break)
         framework.observe(on.crash_action, self._crash)
 
     def _reconcile(self, event):
@@ -77,6 +82,9 @@ class Probe(ops.CharmBase):
     def _greet(self, event):
         event.log("greeting")
         event.set_results({"said": f"{self.config['greeting']} {event.params['who']}", "times": event.params.get("times", 0)})
+
+    def _break(self, event):
+        event.fail("no luck")
 
     def _crash(self, event):
         raise RuntimeError("boom")
