@@ -10,6 +10,7 @@ mod model;
 mod shim;
 mod tools;
 mod uniter;
+mod yaml;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -108,7 +108,7 @@ fn the_output_of_run_is_jujus() {
     let world = model();
     let said = world.juju(&["run", "act/0", "any"]);
     assert_eq!(said.code, 0);
-    assert_eq!(said.stdout, "a:\n  b: '1'\n  c: '2'\nx: ''\n\nout\nerr\n");
+    assert_eq!(said.stdout, "a:\n  b: \"1\"\n  c: \"2\"\nx: \"\"\n\nout\nerr\n");
     let (head, rest) = said.stderr.split_once("Waiting for task 2...\n\n").unwrap();
     assert_eq!(head, "Running operation 1 with 1 task\n  - task 2 on unit-act-0\n\n");
     assert!(rest.contains(" one two\n"), "{rest}");
@@ -128,9 +128,9 @@ fn the_output_of_run_is_jujus() {
 fn a_failure_told_keeps_its_words_and_a_crash_does_not() {
     let world = model();
     let told = world.juju(&["run", "act/0", "fail"]);
-    assert_eq!((told.code, told.stdout.as_str()), (0, "Action id 2 failed: no luck\nkept: 'yes'\n\nafter\n"));
+    assert_eq!((told.code, told.stdout.as_str()), (0, "Action id 2 failed: no luck\nkept: \"yes\"\n\nafter\n"));
     let crash = world.juju(&["run", "act/0", "crash"]);
-    assert_eq!((crash.code, crash.stdout.as_str()), (1, "Action id 4 failed: exit status 3\nkept: 'yes'\n\n"));
+    assert_eq!((crash.code, crash.stdout.as_str()), (1, "Action id 4 failed: exit status 3\nkept: \"yes\"\n\n"));
     assert!(crash.stderr.ends_with("ERROR the following task failed:\n - id \"4\" with return code 3\n\nuse 'juju show-task' to inspect the failure\n\n"));
     // What the first has set is flushed, what the second has set is not; the unit is not in error.
     assert_eq!(world.on_unit("act/0", "state-get --format=json").stdout, "{\"flushed\":\"yes\"}\n");

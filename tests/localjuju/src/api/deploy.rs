@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use super::{Deploy, ModelRef, config, find_name, model, models, no_app};
+use super::{Deploy, ModelRef, config, find_name, model, models, no_app, relate};
 use crate::charm::{Charm, complete, unpack};
 use crate::daemon::{Daemon, Shared, files, now};
 use crate::model::{App, Endpoint, Life, Local, Machine, Model, Relation, Role, StatusValue, Unit, names};
@@ -266,6 +266,7 @@ pub(super) fn add_unit(
         bail!("cannot add unit 1/{count} to application {app:?}: cannot add units to a subordinate application");
     }
     make_units(daemon, model, app, count, to, attach)?;
+    relate::make_subordinates(daemon, model)?;
     finish(daemon, &mut shared);
     Ok(Value::Null)
 }

@@ -160,6 +160,14 @@ fn time(time: Time) -> String {
     time.format("%Y-%m-%d %H:%M:%S %z UTC").to_string()
 }
 
+/// Juju keeps results in maps without order and prints them sorted.
+fn sorted(value: &Value) -> Value {
+    let Value::Object(map) = value else { return value.clone() };
+    let mut keys: Vec<&String> = map.keys().collect();
+    keys.sort();
+    Value::Object(keys.into_iter().map(|key| (key.clone(), sorted(&map[key]))).collect())
+}
+
 fn describe(task: &Task) -> Value {
     let mut map = Map::new();
     let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
@@ -169,7 +177,7 @@ fn describe(task: &Task) -> Value {
         put("message", Value::from(task.message.clone()));
     }
     if !task.results.is_empty() {
-        put("results", Value::Object(task.results.clone()));
+        put("results", sorted(&Value::Object(task.results.clone())));
     }
     if !task.log.is_empty() {
         let lines: Vec<Value> =

@@ -100,14 +100,12 @@ pub(super) fn integrate(daemon: &Arc<Daemon>, name: &ModelRef, one: &str, other:
     }
     let id = model.next_relation;
     model.next_relation += 1;
-    let container = pair.container;
-    let apps = [pair.one.app.clone(), pair.other.app.clone()];
     model.relations.insert(
         id,
         Relation {
             id,
             interface: pair.interface,
-            container,
+            container: pair.container,
             life: Life::Alive,
             endpoints: vec![pair.one, pair.other],
             app_data: BTreeMap::new(),
@@ -115,34 +113,29 @@ pub(super) fn integrate(daemon: &Arc<Daemon>, name: &ModelRef, one: &str, other:
             in_scope: Default::default(),
         },
     );
-    if container {
-        make_subordinates(daemon, model, &apps)?;
-    }
+    make_subordinates(daemon, model)?;
     crate::uniter::commit::elect(model);
     daemon.apply(&mut shared);
     Ok(json!({ "id": id }))
 }
 
-/// Every unit of the principal gets a unit of the subordinate.
-fn make_subordinates(daemon: &Daemon, model: &mut Model, apps: &[String; 2]) -> Result<()> {
-    let [one, other] = apps;
-    let is_subordinate = |name: &String| model.apps.get(name).is_some_and(|app| app.charm.subordinate);
-    let (principal, subordinate) = match (is_subordinate(one), is_subordinate(other)) {
-        (false, true) => (one, other),
-        (true, false) => (other, one),
-        _ => return Ok(()),
-    };
-    let hosts: Vec<(String, u32)> = model
-        .units
-        .values()
-        .filter(|unit| &unit.app == principal)
-        .map(|unit| (unit.name.clone(), unit.machine))
-        .collect();
-    for (host, machine) in hosts {
-        let has = model.units.values().any(|unit| &unit.app == subordinate && unit.principal.as_ref() == Some(&host));
-        if !has {
-            deploy::make_unit(daemon, model, subordinate, machine, Some(host), &[])?;
+/// Every unit of a principal gets a unit of each related subordinate.
+pub(super) fn make_subordinates(daemon: &Daemon, model: &mut Model) -> Result<()> {
+    let is_subordinate = |end: &Endpoint| model.apps.get(&end.app).is_some_and(|app| app.charm.subordinate);
+    let mut missing = Vec::new();
+    for relation in model.relations.values().filter(|relation| relation.container && relation.life == Life::Alive) {
+        let (below, above): (Vec<&Endpoint>, Vec<&Endpoint>) =
+            relation.endpoints.iter().partition(|end| is_subordinate(end));
+        let ([below], [above]) = (below.as_slice(), above.as_slice()) else { continue };
+        for host in model.units.values().filter(|unit| unit.app == above.app && unit.life == Life::Alive) {
+            let mut own = model.units.values().filter(|unit| unit.app == below.app);
+            if !own.any(|unit| unit.principal.as_ref() == Some(&host.name)) {
+                missing.push((below.app.clone(), host.machine, host.name.clone()));
+            }
         }
+    }
+    for (app, machine, host) in missing {
+        deploy::make_unit(daemon, model, &app, machine, Some(host), &[])?;
     }
     Ok(())
 }

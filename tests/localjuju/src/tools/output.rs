@@ -9,13 +9,7 @@ pub(crate) fn json(value: &Value) -> String {
     format!("{value}\n")
 }
 
-pub(crate) fn yaml(value: &Value) -> String {
-    match serde_yaml::to_string(value) {
-        Ok(text) if value.is_null() => text.replace("null\n", ""),
-        Ok(text) => text,
-        Err(_) => String::new(),
-    }
-}
+pub(crate) use crate::yaml::write as yaml;
 
 pub(crate) fn smart(value: &Value) -> String {
     match value {
