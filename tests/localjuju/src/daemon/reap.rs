@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 
 static OWN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
@@ -14,9 +15,18 @@ static OWN: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 /// Starts a child that its starter will wait for.
 pub(super) fn spawn(command: &mut Command) -> std::io::Result<Child> {
     let mut own = OWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let child = command.spawn()?;
+    let child = with_no_signal_blocked(|| command.spawn())?;
     own.insert(child.id());
     Ok(child)
+}
+
+/// A child inherits the mask of the thread that starts it: with ours, SIGHUP and SIGTERM would reach no daemon
+/// that a charm starts. Real Juju blocks none.
+fn with_no_signal_blocked<T>(body: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<T> {
+    let mask = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let result = body();
+    mask.thread_set_mask()?;
+    result
 }
 
 pub(super) fn forget(pid: u32) {
