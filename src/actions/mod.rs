@@ -27,7 +27,8 @@ pub async fn run(vars: &Vars, context: Context, juju: Juju, name: &str) -> Resul
     let told = match perform(vars, &context, &juju, name).await {
         Ok(results) => juju.action_set(&results).await,
         Err(error) => {
-            tracing::warn!(action = name, "{}", crate::model::error_chain(&error));
+            // The user reads it in the action's message; the log is for what nobody asked.
+            tracing::info!(action = name, "{}", crate::model::error_chain(&error));
             juju.action_fail(&error.explain()).await
         }
     };

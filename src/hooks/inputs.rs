@@ -10,7 +10,7 @@ use crate::agent::{RepositoryRecord, UnitFile};
 use crate::juju::{Context, Juju, JujuError, SecretAnswer};
 use crate::model::AgentError;
 use crate::policy::status::{Condition, blocked, waiting};
-use crate::settings::{Config, s3_request};
+use crate::settings::{BadRepository, Config, s3_request};
 
 pub(super) const PEERS: &str = "database-peers";
 const S3: &str = "s3-parameters";
@@ -77,12 +77,23 @@ async fn repository(juju: &Juju, context: &Context, file: &mut UnitFile) -> Resu
     if record.bag.keys().all(|key| key == "data" || key == "lib-version") {
         return Ok(Some(waiting(format!("{app} has not yet said where backups go"))));
     }
-    let condition = record.settings().err().map(|bad| blocked(format!("{app}: {bad}")));
+    let condition = record.settings().err().map(|bad| blocked(format!("{app}: {bad}; {}", mend(&app, &bad))));
     if condition.is_none() && file.repository.as_ref() != Some(&record) {
         file.repository = Some(record);
         file.repository_ready = false;
     }
     Ok(condition)
+}
+
+/// The integrator's options have the names of the fields.
+fn mend(app: &str, bad: &BadRepository) -> String {
+    match bad {
+        BadRepository::Missing { fields } if fields.iter().any(|field| field.ends_with("-key")) => {
+            format!("give {app} its access-key and secret-key")
+        }
+        BadRepository::Missing { fields } => format!("juju config {app} {}=<value>", fields.first().unwrap_or(&"bucket")),
+        BadRepository::Bad { field, .. } => format!("juju config {app} {field}=<value>"),
+    }
 }
 
 async fn related_secret(

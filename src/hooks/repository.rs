@@ -21,6 +21,10 @@ use crate::sys::files::{self, Access};
 /// Segments that may wait before a status speaks of it; one or two always do.
 const BACKLOG: i64 = 8;
 
+/// How long Patroni may take to hand a setting on to PostgreSQL.
+const TAKE_OVER: Duration = Duration::from_secs(60);
+const TELL_AGAIN: Duration = Duration::from_secs(3);
+
 pub(super) async fn reconcile(agent: &mut Agent, juju: &Juju) -> Vec<Condition> {
     let Some(settings) = agent.repository() else { return stop_archiving(agent).await };
     let outcome = match settings {
@@ -30,7 +34,10 @@ pub(super) async fn reconcile(agent: &mut Agent, juju: &Juju) -> Vec<Condition> 
     match outcome {
         Ok(()) => archiving_health(agent).await,
         Err(AgentError::Refused { message, hint }) => vec![blocked(AgentError::Refused { message, hint }.explain())],
-        Err(error) => vec![blocked(format!("{}; tried again at the next hook", error_chain(&error)))],
+        Err(error) => {
+            tracing::warn!("setting up the repository: {}", error_chain(&error));
+            vec![blocked(error_chain(&error))]
+        },
     }
 }
 
@@ -127,7 +134,8 @@ fn engine_conf(agent: &Agent, settings: &S3Settings, store: &Store) -> Result<Co
                 endpoint_host: settings.endpoint.host.clone(),
                 endpoint_port: settings.endpoint.port,
                 region: store.region(),
-                path: settings.path.clone(),
+                // pgBackRest wants a path; the root of the bucket is one.
+                path: if settings.path.is_empty() { "/".to_owned() } else { settings.path.clone() },
                 uri_style: match settings.uri_style {
                     crate::settings::UriStyle::Host => conf::UriStyle::Host,
                     crate::settings::UriStyle::Path => conf::UriStyle::Path,
@@ -166,23 +174,31 @@ fn compression(config: &crate::settings::Config) -> conf::Compression {
     conf::Compression { kind, level: config.level() }
 }
 
-/// Patroni reads its file at its own pace: wait until PostgreSQL has it.
+/// Makes PostgreSQL archive so. Patroni reads its file at its own pace, and
+/// loses a signal that comes while it makes a new cluster: it is told until
+/// PostgreSQL has it.
 async fn use_archiving(agent: &Agent, archiving: &Archiving) -> Result<(), AgentError> {
-    if !agent.write_patroni_conf(archiving)? {
-        return Ok(());
-    }
-    agent.member.reload_patroni().await.map_err(|error| AgentError::fault("reloading Patroni", error))?;
+    agent.write_patroni_conf(archiving)?;
     let want = archiving.command(agent.layout());
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + TAKE_OVER;
     while Instant::now() < deadline {
-        if let Ok(session) = agent.postgres().await
-            && session.archive_command().await.is_ok_and(|command| command == want)
-        {
+        if archives_by(agent, &want).await {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        agent.member.reload_patroni().await.map_err(|error| AgentError::fault("reloading Patroni", error))?;
+        let told = Instant::now();
+        while told.elapsed() < TELL_AGAIN && !archives_by(agent, &want).await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
-    Err(AgentError::fault("changing where WAL goes", "PostgreSQL has not taken it over within 60 s".to_owned()))
+    Err(AgentError::fault("changing where WAL goes", format!("PostgreSQL has not taken it over within {} s", TAKE_OVER.as_secs())))
+}
+
+async fn archives_by(agent: &Agent, command: &str) -> bool {
+    match agent.postgres().await {
+        Ok(session) => session.archive_command().await.is_ok_and(|have| have == command),
+        Err(_) => false,
+    }
 }
 
 /// Is WAL reaching the repository?
