@@ -1,0 +1,47 @@
+//! Bytes as a person reads them.
+
+use std::fmt;
+
+/// `1.2 GiB`; below one KiB `512 B`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 1024 {
+            return write!(f, "{} B", self.0);
+        }
+        let mut value = self.0 as f64 / 1024.0;
+        let mut unit = 0;
+        // 1023.95 would be printed as `1024.0`.
+        while value >= 1023.95 && unit + 1 < UNITS.len() {
+            value /= 1024.0;
+            unit += 1;
+        }
+        write!(f, "{value:.1} {}", UNITS[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_well_up_to_the_edge_of_each_unit() {
+        #[rustfmt::skip]
+        let table = [
+            (0,                  "0 B"),
+            (1023,               "1023 B"),
+            (1024,               "1.0 KiB"),
+            (1_048_575,          "1.0 MiB"),
+            (85 << 20,           "85.0 MiB"),
+            (1_288_490_189,      "1.2 GiB"),
+            (u64::MAX,           "16777216.0 TiB"),
+        ];
+        for (bytes, text) in table {
+            assert_eq!(Bytes(bytes).to_string(), text);
+        }
+    }
+}
