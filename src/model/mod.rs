@@ -8,6 +8,7 @@ mod label;
 mod lsn;
 mod observed;
 mod plan;
+mod size;
 mod stanza;
 mod unit;
 mod wal;
@@ -20,6 +21,7 @@ pub use label::{BackupId, BackupKind, BackupLabel, NotABackupId, NotABackupKind,
 pub use lsn::{Lsn, NotAnLsn};
 pub use observed::Observed;
 pub use plan::{BackupPlan, CopyFrom};
+pub use size::Bytes;
 pub use stanza::{NotAStanza, Stanza};
 pub use unit::{NotAUnitName, Role, UnitName};
 pub use wal::{NotAWalSegment, Timeline, WalSegment, WalSegmentSize};

@@ -20,7 +20,8 @@ impl fmt::Display for Bytes {
             value /= 1024.0;
             unit += 1;
         }
-        write!(f, "{value:.1} {}", UNITS[unit])
+        let number = format!("{value:.1}");
+        write!(f, "{} {}", number.strip_suffix(".0").unwrap_or(&number), UNITS[unit])
     }
 }
 
@@ -34,11 +35,11 @@ mod tests {
         let table = [
             (0,                  "0 B"),
             (1023,               "1023 B"),
-            (1024,               "1.0 KiB"),
-            (1_048_575,          "1.0 MiB"),
-            (85 << 20,           "85.0 MiB"),
+            (1024,               "1 KiB"),
+            (1_048_575,          "1 MiB"),
+            (85 << 20,           "85 MiB"),
             (1_288_490_189,      "1.2 GiB"),
-            (u64::MAX,           "16777216.0 TiB"),
+            (u64::MAX,           "16777216 TiB"),
         ];
         for (bytes, text) in table {
             assert_eq!(Bytes(bytes).to_string(), text);

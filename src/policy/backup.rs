@@ -211,7 +211,7 @@ mod tests {
         let facts = Facts { replica_lag_bytes: Observed::Known(Some(MAX_LAG + 1)), ..healthy_replica() };
         assert_eq!(
             told(&facts, BackupKind::Differential),
-            "Unit cannot perform backups as it is 256.0 MiB behind the primary (at most 256.0 MiB are allowed). \
+            "Unit cannot perform backups as it is 256 MiB behind the primary (at most 256 MiB are allowed). \
              Wait until it has caught up, then: juju run postgresql/0 create-backup type=differential"
         );
         let facts = Facts { replica_lag_bytes: Observed::Known(None), ..healthy_replica() };

@@ -70,6 +70,9 @@ fn foreign(which: &str) -> Ownership {
 mod tests {
     use super::*;
 
+    /// Our system identifier, the marker, the stanzas, the catalog's system identifier; the verdict.
+    type Row<'a> = (Option<u64>, Option<&'a str>, &'a [&'a str], Option<u64>, Ownership);
+
     #[test]
     fn a_repository_is_ours_by_its_database_then_by_its_stanza_then_by_its_marker() {
         use Ownership::{Free, Ours};
@@ -79,7 +82,7 @@ mod tests {
         let (own, other) = ("prod.postgresql", "test.postgresql");
         let other_stanza = || foreign("stanza `test.postgresql`, this cluster is `prod.postgresql`");
         #[rustfmt::skip]
-        let table: [(Option<u64>, Option<&str>, &[&str], Option<u64>, Ownership); 13] = [
+        let table: [Row<'_>; 13] = [
             // our id  marker          stanzas         catalog   verdict
             (Some(7),  None,           &[],            None,     Free),
             (None,     None,           &[],            None,     Free),

@@ -20,7 +20,7 @@ struct LockFile {
 /// What runs, if anything: a killed backup leaves its file behind, so the
 /// process that wrote it must still be there.
 pub(super) fn running(json: &str, is_alive: impl Fn(u32) -> bool) -> Result<Option<RunningBackup>, EngineError> {
-    // pgBackRest empties the file before it writes the next state.
+    // Taken, and nothing written yet.
     if json.trim().is_empty() {
         return Ok(None);
     }

@@ -17,6 +17,9 @@ const QUESTION: Duration = Duration::from_secs(60);
 /// stanza-create writes a few objects, check waits up to a minute for one WAL segment.
 const SETUP: Duration = Duration::from_secs(180);
 
+/// An empty lock file is read again this often before it means that nothing runs.
+const TORN_READS: u32 = 5;
+
 /// pgBackRest on this unit, for one stanza.
 #[derive(Debug, Clone)]
 pub struct Engine {
@@ -105,7 +108,16 @@ impl Engine {
     /// finished their file: see [`Catalog::lock_held`].
     pub async fn running_backup(&self) -> Result<Option<RunningBackup>, EngineError> {
         let path = self.lock_dir.join(format!("{}-backup.lock", self.stanza));
-        let text = files::read(&path).map_err(|source| EngineError::File { path, source })?;
+        let read = || files::read(&path).map_err(|source| EngineError::File { path: path.clone(), source });
+        let mut text = read()?;
+        for _ in 0..TORN_READS {
+            // pgBackRest empties the file before it writes how far it is.
+            if text.as_ref().is_none_or(|text| !text.trim().is_empty()) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            text = read()?;
+        }
         text.map_or(Ok(None), |text| lock_file::running(&text, is_pgbackrest))
     }
 
