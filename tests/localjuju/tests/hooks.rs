@@ -69,7 +69,7 @@ fn a_unit_comes_and_goes_in_jujus_order() {
 #[test]
 fn the_environment_is_built_from_scratch() {
     let world = World::new();
-    let charm = world.charm("env").dispatch("[ $HOOK = install ] && { env > $DIR/env; pwd > $DIR/cwd; echo \"$0 $#\" > $DIR/argv; ls -l /proc/$$/fd/0 > $DIR/stdin; }; exit 0");
+    let charm = world.charm("env").dispatch("[ $HOOK = install ] && { env > $DIR/env; pwd > $DIR/cwd; echo \"$0 $#\" > $DIR/argv; ls -l /proc/$$/fd/0 > $DIR/stdin; grep SigBlk /proc/$$/status > $DIR/blocked; ls /proc/$$/fd > $DIR/fds; umask > $DIR/umask; }; exit 0");
     world.ok(&["deploy", charm.text()]);
     world.settled();
     let env = world.read("env");
@@ -98,6 +98,10 @@ fn the_environment_is_built_from_scratch() {
     assert_eq!(world.read("cwd").trim(), directory);
     assert_eq!(world.read("argv").trim(), format!("{directory}/dispatch 0"));
     assert!(world.read("stdin").trim().ends_with("/dev/null"));
+    assert_eq!(world.read("blocked").trim(), "SigBlk:\t0000000000000000");
+    assert_eq!(world.read("umask").trim(), "0022");
+    // The shell itself opens the script.
+    assert_eq!(world.read("fds").lines().filter(|fd| !matches!(*fd, "1" | "10")).collect::<Vec<_>>(), ["0", "2"]);
 }
 
 #[test]

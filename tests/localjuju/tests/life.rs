@@ -182,8 +182,18 @@ fn storage_is_kept_for_the_next_unit_or_destroyed() {
     world.wait("added storage", || {
         world.hooks("store/0").iter().filter(|hook| *hook == "logs-storage-attached").count() == 2
     });
+    let ran = world.on_unit(
+        "store/0",
+        "cd $(storage-get -s data/0 location); env -i setsid sh -c 'echo $$ > pid; exec sleep 1000' > /dev/null 2>&1 &",
+    );
+    assert_eq!(ran.code, 0);
+    let pid = || fs::read_to_string(world.home().join("models/m/storage/data-0/pid")).unwrap_or_default();
+    world.wait("a process on the storage", || is_running(&pid()));
     world.ok(&["remove-unit", "store/0", "--no-prompt"]);
     world.wait("no unit", || world.units().is_empty());
+    // Its machine is gone, and with it all that ran there.
+    world.wait("no process", || !is_running(&pid()));
+    fs::remove_file(world.home().join("models/m/storage/data-0/pid")).unwrap();
     world.ok(&["add-unit", "store", "--attach-storage", "data/0"]);
     world.settled();
     assert_eq!(world.read("list"), "file\n");
@@ -298,4 +308,23 @@ fn debug_log_shows_what_charms_say() {
     }
     assert_eq!(world.ok(&["debug-log", "--limit", "1", "--level", "WARNING"]).lines().count(), 1);
     assert_eq!(world.ok(&["debug-log", "--include", "unit-other-0"]), "");
+}
+
+#[test]
+fn commands_at_once_share_one_daemon() {
+    let world = World::empty();
+    let names: Vec<String> = (0..8).map(|number| format!("model-{number}")).collect();
+    let children: Vec<_> =
+        names.iter().map(|name| world.command(&["add-model", name, "--quiet"]).spawn().unwrap()).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let models = world.json(&["models"]);
+    let found: Vec<&str> =
+        models["models"].as_array().unwrap().iter().map(|model| model["short-name"].as_str().unwrap()).collect();
+    assert_eq!(found, names);
+    for name in &names {
+        world.ok(&["destroy-model", name, "--no-prompt"]);
+    }
+    assert!(!world.home().exists());
 }

@@ -1,7 +1,10 @@
 //! The command line: juju's words in, the daemon's answers out.
 
 mod args;
+mod change;
 mod client;
+mod host;
+mod input;
 mod log;
 mod print;
 mod run;

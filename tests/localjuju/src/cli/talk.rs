@@ -1,109 +1,19 @@
-//! Every command: what it asks of the daemon, and what it prints of the answer. Files named on the command line are
-//! read here, in the user's directory.
+//! Every command: what it asks of the daemon, and what it prints of the answer.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use serde_json::{Map, Value, json};
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
 
-use super::args::{Cli, Command, Deploy, Format, Removal};
+use super::args::{Cli, Command, Format};
+use super::change::{self, say};
 use super::client::{ask, await_end, serve};
+use super::input::{pairs, secret_content, with_files, yaml_map};
 use super::print::{self, out};
 use super::run::{self, Kind};
-use super::{Failure, Outcome, log, shell_line, table};
-use crate::api::{self, Call, ModelRef, Targets};
+use super::{Failure, Outcome, host, log, shell_line, table};
+use crate::api::{Call, ModelRef, Targets};
 use crate::uniter::environ::JUJU_VERSION;
-
-fn pairs(words: &[String]) -> Result<BTreeMap<String, String>> {
-    words
-        .iter()
-        .map(|word| match word.split_once('=') {
-            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-            _ => Err(anyhow!("expected \"key=value\", got {word:?}")),
-        })
-        .collect()
-}
-
-/// `k=@file` reads the value from the file, as `juju config` does.
-fn with_files(set: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
-    set.into_iter()
-        .map(|(key, value)| match value.strip_prefix('@').filter(|path| !path.is_empty()) {
-            Some(path) => Ok((
-                key,
-                std::fs::read_to_string(path)
-                    .with_context(|| format!("cannot read configuration from file {path:?}"))?,
-            )),
-            None => Ok((key, value)),
-        })
-        .collect()
-}
-
-fn yaml_map(path: &Path) -> Result<Map<String, Value>> {
-    let text = if path == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())?
-    } else {
-        std::fs::read_to_string(path).with_context(|| format!("open {}", path.display()))?
-    };
-    match serde_yaml::from_str(&text).with_context(|| format!("parsing {}", path.display()))? {
-        Value::Object(map) => Ok(map),
-        Value::Null => Ok(Map::new()),
-        _ => bail!("{} must contain a YAML map with string keys", path.display()),
-    }
-}
-
-/// A file of settings: flat, or below the application's name, or below `settings` as `juju config` prints it.
-fn settings(mut map: Map<String, Value>, app: &str) -> Map<String, Value> {
-    if let Some(Value::Object(inner)) = map.get_mut(app).map(Value::take) {
-        return inner;
-    }
-    match map.get_mut("settings").map(Value::take) {
-        Some(Value::Object(inner)) => {
-            inner.into_iter().filter_map(|(key, entry)| Some((key, entry.get("value")?.clone()))).collect()
-        }
-        _ => map,
-    }
-}
-
-fn secret_content(words: &[String], file: Option<&PathBuf>) -> Result<BTreeMap<String, String>> {
-    let mut given: Vec<(String, String)> = Vec::new();
-    if let Some(file) = file {
-        let text = std::fs::read_to_string(file).with_context(|| format!("open {}", file.display()))?;
-        given.extend(crate::tools::args::string_map(&text).map_err(|fault| anyhow!(fault))?);
-    }
-    given.extend(
-        words
-            .iter()
-            .map(|word| {
-                word.split_once('=')
-                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                    .ok_or_else(|| anyhow!("key value {word:?} not valid"))
-            })
-            .collect::<Result<Vec<_>>>()?,
-    );
-    let read =
-        |name: &str| std::fs::read(name).map_err(|fault| format!("open {name}: {}", crate::tools::args::plain(&fault)));
-    crate::tools::secret_content(given, read).map_err(|fault| anyhow!(fault))
-}
-
-fn say(quiet: bool, text: &str) {
-    if !quiet {
-        eprintln!("{text}");
-    }
-}
-
-fn confirm(removal: bool, question: &str) -> Result<()> {
-    use std::io::IsTerminal as _;
-    // Who has no terminal has no one to ask; Juju would read an empty answer and give up.
-    if removal || !std::io::stdin().is_terminal() {
-        return Ok(());
-    }
-    eprint!("{question}\nContinue [y/N]? ");
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
-    if matches!(line.trim(), "y" | "Y" | "yes") { Ok(()) } else { bail!("aborted") }
-}
 
 pub(super) fn run(cli: Cli) -> Outcome {
     let model: ModelRef =
@@ -130,7 +40,7 @@ pub(super) fn run(cli: Cli) -> Outcome {
                 ),
             );
         }
-        Command::DestroyModel { name, no_prompt, force, .. } => destroy(&name, no_prompt, force, quiet)?,
+        Command::DestroyModel { name, no_prompt, force, .. } => change::destroy(&name, no_prompt, force, quiet)?,
         Command::Models { format } => print::value(&ask(&Call::Models)?, &format, "tabular", print::models)?,
         Command::Switch { name } => {
             let asked = name.is_some();
@@ -151,8 +61,8 @@ pub(super) fn run(cli: Cli) -> Outcome {
         Command::ShowModel { name, format } => {
             print::value(&ask(&Call::ShowModel { name: name.or(model) })?, &format, "yaml", print::models)?;
         }
-        Command::ModelConfig { words, reset, format } => model_config(model, &words, reset, &format)?,
-        Command::Deploy(deploy) => self::deploy(model, *deploy, quiet)?,
+        Command::ModelConfig { words, reset, format } => change::model_config(model, &words, reset, &format)?,
+        Command::Deploy(deploy) => change::deploy(model, *deploy, quiet)?,
         Command::Refresh { app, path, config, .. } => {
             let path = path.context("--path is required: there is no charm store here")?;
             let path = std::path::absolute(path).context("reading --path")?;
@@ -169,8 +79,10 @@ pub(super) fn run(cli: Cli) -> Outcome {
         Command::AddUnit { app, num_units, to, attach_storage } => {
             ask(&Call::AddUnit { model, app, count: num_units, to, attach: attach_storage })?;
         }
-        Command::RemoveUnit { names, num_units, removal } => remove_units(model, names, num_units, &removal, quiet)?,
-        Command::RemoveApplication { names, removal } => remove_applications(model, names, &removal, quiet)?,
+        Command::RemoveUnit { names, num_units, removal } => {
+            change::remove_units(model, names, num_units, &removal, quiet)?
+        }
+        Command::RemoveApplication { names, removal } => change::remove_applications(model, names, &removal, quiet)?,
         Command::RemoveStorage { ids, force, .. } => {
             ask(&Call::RemoveStorage { model, ids: ids.clone(), force })?;
             ids.iter().for_each(|id| say(quiet, &format!("removing {id}")));
@@ -186,7 +98,7 @@ pub(super) fn run(cli: Cli) -> Outcome {
             ask(&Call::RemoveRelation { model, ends, force })?;
         }
         Command::Config { app, words, reset, file, format } => {
-            config(model, &app, &words, reset, file.as_deref(), &format)?
+            change::config(model, &app, &words, reset, file.as_deref(), &format)?
         }
         Command::Trust { app, remove, .. } => {
             ask(&Call::Trust { model, app, trusted: !remove })?;
@@ -253,8 +165,8 @@ pub(super) fn run(cli: Cli) -> Outcome {
             let scheduled = ask(&Call::Exec { model: model.clone(), targets, commands })?;
             run::follow(&model, &scheduled, &waiting, &format, Kind::Exec)?;
         }
-        Command::Ssh { target, words, .. } => ssh(model, &target, &words)?,
-        Command::Scp { words, .. } => scp(&words)?,
+        Command::Ssh { target, words, .. } => host::ssh(model, &target, &words)?,
+        Command::Scp { words, .. } => host::scp(&words)?,
         Command::ShowTask { id, wait, format, .. } => {
             let patience = wait
                 .as_deref()
@@ -311,144 +223,6 @@ pub(super) fn run(cli: Cli) -> Outcome {
     Ok(())
 }
 
-fn destroy(name: &str, no_prompt: bool, force: bool, quiet: bool) -> Result<()> {
-    confirm(no_prompt, &format!("This command will destroy the {name:?} model and all its resources."))?;
-    say(quiet, "Destroying model");
-    let done = ask(&Call::DestroyModel { name: name.to_owned(), force })?;
-    if done["ends"] == Value::Bool(true) {
-        await_end(done["pid"].as_i64().unwrap_or(0));
-    }
-    if let Some(left) = done["left"].as_array().filter(|left| !left.is_empty()) {
-        bail!("processes {left:?} do not end");
-    }
-    say(quiet, "Model destroyed.");
-    Ok(())
-}
-
-fn model_config(model: ModelRef, words: &[String], reset: Vec<String>, format: &Format) -> Result<()> {
-    if let ([key], true) = (words, reset.is_empty())
-        && !key.contains('=')
-    {
-        let all = ask(&Call::ModelConfig { model, set: BTreeMap::new(), reset })?;
-        let entry = all.get(key).with_context(|| format!("key {key:?} not found in \"localjuju\" model"))?;
-        return print::value(&entry["Value"], format, "smart", crate::tools::output::smart);
-    }
-    let set = pairs(words)?;
-    let changes = !set.is_empty() || !reset.is_empty();
-    let all = ask(&Call::ModelConfig { model, set, reset })?;
-    if changes { Ok(()) } else { print::value(&all, format, "tabular", print::settings) }
-}
-
-fn deploy(model: ModelRef, options: Deploy, quiet: bool) -> Result<()> {
-    let mut set = BTreeMap::new();
-    let mut typed = Map::new();
-    let path = std::path::absolute(&options.charm)?;
-    for word in &options.config {
-        match word.split_once('=') {
-            Some((key, value)) => {
-                set.insert(key.to_owned(), value.to_owned());
-            }
-            None => typed.extend(yaml_map(Path::new(word))?),
-        }
-    }
-    let app =
-        options.name.clone().or_else(|| typed.iter().find(|(_, value)| value.is_object()).map(|(key, _)| key.clone()));
-    let typed = app.map_or(typed.clone(), |app| settings(typed, &app));
-    let request = api::Deploy {
-        model,
-        path,
-        name: options.name,
-        units: options.num_units,
-        set: with_files(set)?,
-        typed,
-        storage: pairs(&options.storage)?,
-        attach: options.attach_storage,
-        to: options.to,
-        trust: options.trust,
-    };
-    let done = ask(&Call::Deploy(Box::new(request)))?;
-    let (charm, revision) = (print::text(&done, "/charm"), &done["revision"]);
-    say(quiet, &format!("Located local charm \"{charm}\", revision {revision}"));
-    say(
-        quiet,
-        &format!(
-            "Deploying {:?} from local charm \"{charm}\", revision {revision} on ubuntu@24.04/stable",
-            print::text(&done, "/application")
-        ),
-    );
-    Ok(())
-}
-
-fn told_storage(entry: &Value, removal: &Removal, quiet: bool) {
-    let word = if removal.destroy_storage { "remove" } else { "detach" };
-    for id in entry["storage"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        say(quiet, &format!("- will {word} storage {id}"));
-    }
-}
-
-fn remove_units(model: ModelRef, names: Vec<String>, count: u32, removal: &Removal, quiet: bool) -> Result<()> {
-    confirm(removal.no_prompt, &format!("This command will remove {}.", names.join(", ")))?;
-    if removal.dry_run {
-        return Ok(());
-    }
-    let told =
-        ask(&Call::RemoveUnit { model, names, count, destroy_storage: removal.destroy_storage, force: removal.force })?;
-    for entry in told.as_array().into_iter().flatten() {
-        say(quiet, &format!("will remove unit {}", print::text(entry, "/unit")));
-        told_storage(entry, removal, quiet);
-    }
-    Ok(())
-}
-
-fn remove_applications(model: ModelRef, names: Vec<String>, removal: &Removal, quiet: bool) -> Result<()> {
-    confirm(removal.no_prompt, &format!("This command will remove {}.", names.join(", ")))?;
-    if removal.dry_run {
-        return Ok(());
-    }
-    let told =
-        ask(&Call::RemoveApplication { model, names, destroy_storage: removal.destroy_storage, force: removal.force })?;
-    for entry in told.as_array().into_iter().flatten() {
-        say(quiet, &format!("will remove application {}", print::text(entry, "/application")));
-        for unit in entry["units"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            say(quiet, &format!("- will remove unit {unit}"));
-        }
-        told_storage(entry, removal, quiet);
-    }
-    Ok(())
-}
-
-fn config(
-    model: ModelRef,
-    app: &str,
-    words: &[String],
-    reset: Vec<String>,
-    file: Option<&Path>,
-    format: &Format,
-) -> Result<()> {
-    let file_values = file.map(yaml_map).transpose()?.map(|map| settings(map, app)).unwrap_or_default();
-    if let ([key], true, true) = (words, reset.is_empty(), file.is_none())
-        && !key.contains('=')
-    {
-        let all = ask(&Call::Config { model, app: app.to_owned() })?;
-        let entry = all["settings"].get(key).or_else(|| all["application-config"].get(key));
-        let value = entry
-            .with_context(|| format!("key {key:?} not found in {app:?} application config or charm settings"))?
-            .get("value");
-        let text = match value {
-            Some(Value::String(text)) => format!("{text}\n"),
-            Some(other) => format!("{other}\n"),
-            None => "\n".to_owned(),
-        };
-        return print::value(value.unwrap_or(&Value::Null), format, "plain", |_| text);
-    }
-    if words.is_empty() && reset.is_empty() && file.is_none() {
-        let all = ask(&Call::Config { model, app: app.to_owned() })?;
-        return print::value(&all, format, "yaml", crate::tools::output::yaml);
-    }
-    ask(&Call::SetConfig { model, app: app.to_owned(), set: with_files(pairs(words)?)?, typed: file_values, reset })?;
-    Ok(())
-}
-
 /// As text, the content stands right below `content`; in JSON one level lower, as Juju has it.
 fn show_secret(mut found: Value, format: &Format) -> Result<()> {
     if format.format.as_deref() != Some("json") {
@@ -478,37 +252,4 @@ fn only(mut status: Value, names: &[String]) -> Value {
         });
     }
     status
-}
-
-fn ssh(model: ModelRef, target: &str, words: &[String]) -> Outcome {
-    let target = target.rsplit_once('@').map_or(target, |(_, target)| target);
-    let commands = words.join(" ");
-    let numeric = target.parse::<u32>().is_ok();
-    let targets = Targets {
-        units: if numeric { Vec::new() } else { vec![target.to_owned()] },
-        machines: if numeric { vec![target.to_owned()] } else { Vec::new() },
-        ..Targets::default()
-    };
-    if commands.is_empty() {
-        return Err(Failure {
-            code: 2,
-            text: "a command is needed: there is no other machine to log in to".to_owned(),
-        });
-    }
-    let scheduled = ask(&Call::Exec { model: model.clone(), targets, commands })?;
-    let id = scheduled.pointer("/tasks/0/id").and_then(Value::as_u64).context("nothing was scheduled")?;
-    let task = run::wait(&model, id, Instant::now() + Duration::from_secs(3600), false)?.context("timed out")?;
-    out(print::text(&task, "/results/stdout"));
-    eprint!("{}", print::text(&task, "/results/stderr"));
-    match task.pointer("/results/return-code").and_then(Value::as_i64).unwrap_or(-1) {
-        0 => Ok(()),
-        code => Err(Failure { code: u8::try_from(code & 0xff).unwrap_or(1), text: format!("exit status {code}") }),
-    }
-}
-
-fn scp(words: &[String]) -> Result<()> {
-    let local = |word: &str| word.split_once(':').map_or(word.to_owned(), |(_, path)| path.to_owned());
-    let paths: Vec<String> = words.iter().filter(|word| !word.starts_with('-')).map(|word| local(word)).collect();
-    let status = std::process::Command::new("cp").arg("-r").arg("--").args(&paths).status().context("starting cp")?;
-    if status.success() { Ok(()) } else { bail!("exit status {}", status.code().unwrap_or(1)) }
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 pub(crate) mod files;
+mod finish;
 mod log;
 mod process;
 mod reap;
@@ -10,6 +11,7 @@ mod server;
 mod settle;
 mod store;
 mod toolserver;
+mod work;
 
 pub(crate) use server::{serve, socket};
 pub(crate) use toolserver::{ToolReply, ToolRequest, error};

@@ -47,7 +47,23 @@ fn take_lock(home: &Path) -> Result<Flock<fs::File>> {
     }
 }
 
+/// Whatever the caller of the first command had open is not ours to keep, nor to hand on to hooks.
+fn close_inherited() {
+    let open: Vec<i32> = fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|fd| *fd > 2)
+        .collect();
+    for fd in open {
+        // The one that listed the directory is closed already.
+        let _ = nix::unistd::close(fd);
+    }
+}
+
 pub(crate) fn serve(home: &Path, program: &Path, path: &str) -> Result<()> {
+    close_inherited();
     files::make_directory(home)?;
     files::check_socket_path(&socket(home))?;
     let _lock = take_lock(home)?;

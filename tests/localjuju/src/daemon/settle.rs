@@ -1,5 +1,6 @@
 //! Carries out what an operation's end has made due: units that are gone lose their processes and files.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -35,6 +36,8 @@ impl Daemon {
     /// To be called after every change that may bring something to its end.
     pub(crate) fn settle(&self, shared: &mut Shared) {
         for model in shared.world.models.values_mut() {
+            let used: BTreeMap<String, BTreeSet<String>> =
+                model.units.values().map(|unit| (unit.name.clone(), unit.local.used.clone())).collect();
             let (units, storage) = commit::sweep(model);
             if units.is_empty() && storage.is_empty() {
                 continue;
@@ -46,8 +49,12 @@ impl Daemon {
                 .map(|unit| {
                     let places = files::places(&self.home, &model.name, unit);
                     let agent = places.charm.parent().map(PathBuf::from).unwrap_or(places.charm.clone());
+                    // Storage that another unit has by now is that unit's.
+                    let free = |id: &&String| model.storage.get(*id).is_none_or(|storage| storage.unit.is_none());
+                    let own = used.get(unit).into_iter().flatten().filter(free);
+                    let own = own.map(|id| files::storage_location(&self.home, &model.name, id));
                     remove::Traces {
-                        directories: [vec![agent, places.tools], locations.clone()].concat(),
+                        directories: [agent, places.tools].into_iter().chain(own).collect(),
                         variables: vec![format!("JUJU_MODEL_UUID={}", model.uuid), format!("JUJU_UNIT_NAME={unit}")],
                     }
                 })

@@ -124,6 +124,7 @@ pub(crate) struct Unit {
 
 /// What the unit's agent remembers between operations.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Local {
     pub(crate) installed: bool,
     pub(crate) started: bool,
@@ -142,6 +143,8 @@ pub(crate) struct Local {
     pub(crate) relations: BTreeMap<u32, LocalRelation>,
     /// Storage whose attached hook has run.
     pub(crate) attached: BTreeSet<String>,
+    /// All storage it ever had: its processes may still be at work there when the unit ends.
+    pub(crate) used: BTreeSet<String>,
     /// Latest revision of a consumed secret that secret-changed has announced.
     pub(crate) secrets_seen: BTreeMap<String, u32>,
     /// Own revisions announced by secret-remove and secret-expired.

@@ -42,12 +42,10 @@ pub(crate) fn done(model: &mut Model, name: &str, hook: &Hook, config_mark_at_st
         Hook::UpgradeCharm => unit.local.queued = Some(Hook::ConfigChanged),
         Hook::UpdateStatus => unit.local.update_status_at = Some(now + interval),
         Hook::LeaderElected => unit.local.leader = true,
-        Hook::LeaderSettingsChanged => {
-            unit.local.leader_settings_seen = model.apps.get(&app).map_or(0, |app| app.leader_settings_version);
-        }
         Hook::Relation(relation) => relation_done(model, name, relation),
         Hook::StorageAttached(id) => {
             unit.local.attached.insert(id.clone());
+            unit.local.used.insert(id.clone());
         }
         Hook::StorageDetaching(id) => {
             unit.local.attached.remove(id);
@@ -55,10 +53,8 @@ pub(crate) fn done(model: &mut Model, name: &str, hook: &Hook, config_mark_at_st
                 storage.unit = None;
             }
         }
-        Hook::SecretChanged(id) => {
-            let latest = model.secrets.get(id).map_or(0, |secret| secret.latest);
-            unit.local.secrets_seen.insert(id.clone(), latest);
-        }
+        // Noted when they began: what comes while they run is announced again.
+        Hook::LeaderSettingsChanged | Hook::SecretChanged(_) => {}
         Hook::SecretRotate(id) => {
             if let Some(secret) = model.secrets.get_mut(id) {
                 secret.next_rotate = secret.rotate.as_deref().and_then(rotation).map(|every| now + every);
@@ -81,6 +77,13 @@ pub(crate) fn begin(model: &mut Model, name: &str, hook: &Hook, now: Time) {
         Hook::Stop => unit.workload = StatusValue::new("maintenance", "stopping charm software", now),
         Hook::UpgradeCharm => {
             unit.local.charm_rev = model.apps.get(&unit.app).map_or(0, |app| app.charm_rev);
+        }
+        Hook::SecretChanged(id) => {
+            let latest = model.secrets.get(id).map_or(0, |secret| secret.latest);
+            unit.local.secrets_seen.insert(id.clone(), latest);
+        }
+        Hook::LeaderSettingsChanged => {
+            unit.local.leader_settings_seen = model.apps.get(&unit.app).map_or(0, |app| app.leader_settings_version);
         }
         Hook::Remove => unit.workload = StatusValue::new("terminated", "", now),
         _ => {}
