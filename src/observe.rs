@@ -62,7 +62,11 @@ fn own(agent: &Agent, members: &Observed<Vec<MemberState>>) -> Observed<MemberSt
     }
 }
 
-fn find(agent: &Agent, members: &Observed<Vec<MemberState>>, wanted: impl Fn(&MemberState) -> bool) -> Option<UnitName> {
+fn find(
+    agent: &Agent,
+    members: &Observed<Vec<MemberState>>,
+    wanted: impl Fn(&MemberState) -> bool,
+) -> Option<UnitName> {
     members.known()?.iter().find(|member| wanted(member)).and_then(|member| unit_of(agent, member))
 }
 
@@ -86,7 +90,8 @@ fn settings(agent: &Agent) -> Observed<()> {
 }
 
 async fn engine_busy(agent: &Agent, catalog: &Observed<Catalog>) -> Option<String> {
-    let here = agent.engine().running_backup().await.ok().flatten().map(|_| format!("a backup is running on {}", agent.unit));
+    let here =
+        agent.engine().running_backup().await.ok().flatten().map(|_| format!("a backup is running on {}", agent.unit));
     let elsewhere = catalog.known().filter(|catalog| catalog.lock_held).map(|_| "a backup is running".to_owned());
     here.or(elsewhere)
 }

@@ -8,8 +8,8 @@ use crate::agent::Agent;
 use crate::model::{AgentError, BackupKind, FailedRun, error_chain};
 use crate::policy::status::Condition;
 use crate::store;
-use crate::sys::files::{self, Access};
 use crate::sys::clock;
+use crate::sys::files::{self, Access};
 
 const NAME: &str = "backup.json";
 
@@ -27,7 +27,9 @@ fn path(agent: &Agent) -> std::path::PathBuf {
 
 pub(super) fn open(agent: &Agent, record: &RunningRecord) -> Result<(), AgentError> {
     let text = serde_json::to_vec(record).map_err(|error| AgentError::Bug(error.to_string()))?;
-    files::write(&path(agent), &text, &Access::Private).map(|_| ()).map_err(|error| AgentError::fault("writing the journal", error))
+    files::write(&path(agent), &text, &Access::Private)
+        .map(|_| ())
+        .map_err(|error| AgentError::fault("writing the journal", error))
 }
 
 pub(super) fn close(agent: &Agent) -> Result<(), AgentError> {
@@ -36,7 +38,9 @@ pub(super) fn close(agent: &Agent) -> Result<(), AgentError> {
 
 pub(super) fn read(agent: &Agent) -> Result<Option<RunningRecord>, AgentError> {
     let text = files::read(&path(agent)).map_err(|error| AgentError::fault("reading the journal", error))?;
-    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| AgentError::fault("reading the journal", error))
+    text.map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(|error| AgentError::fault("reading the journal", error))
 }
 
 /// The engine's processes died with the agent; what is left to do is to say so
@@ -65,4 +69,3 @@ async fn settle(agent: &Agent, record: &RunningRecord) -> Result<(), AgentError>
     }
     close(agent)
 }
-

@@ -44,7 +44,9 @@ async fn decide(agent: &Agent, kind: BackupKind) -> Result<(BackupPlan, RunningR
 
 /// The repository takes what we write, before the database is disturbed.
 async fn before(agent: &Agent, store: &Store, record: &RunningRecord) -> Result<(), AgentError> {
-    store::canary(store, &record.request).await.map_err(|error| AgentError::fault("Failed to upload metadata to provided S3", error))?;
+    store::canary(store, &record.request)
+        .await
+        .map_err(|error| AgentError::fault("Failed to upload metadata to provided S3", error))?;
     let about = store::Latest {
         requested: record.started,
         model: agent.file.model.clone(),
@@ -122,7 +124,10 @@ async fn prove(agent: &Agent, record: &RunningRecord) -> Result<Backup, AgentErr
     let catalog = engine.catalog().await.map_err(|error| AgentError::fault("Failed to retrieve backup id", error))?;
     let found = catalog.annotated(REQUEST_ANNOTATION, &record.request).cloned();
     let backup = found.ok_or_else(|| {
-        AgentError::fault("Failed to retrieve backup id", "the engine ended well, but the catalog does not list the backup".to_owned())
+        AgentError::fault(
+            "Failed to retrieve backup id",
+            "the engine ended well, but the catalog does not list the backup".to_owned(),
+        )
     })?;
     let size = match agent.postgres().await {
         Ok(session) => session.wal_segment_size().await,
@@ -133,7 +138,10 @@ async fn prove(agent: &Agent, record: &RunningRecord) -> Result<Backup, AgentErr
     match missing.map_err(|error| AgentError::fault("proving the backup's WAL", error))?.as_slice() {
         [] => Ok(backup),
         [first, rest @ ..] => Err(AgentError::refused(
-            format!("Failed to backup PostgreSQL with error: WAL {first} and {} more are not in the repository", rest.len()),
+            format!(
+                "Failed to backup PostgreSQL with error: WAL {first} and {} more are not in the repository",
+                rest.len()
+            ),
             format!("The backup {} cannot be restored without them; take another full backup", backup.id()),
         )),
     }
@@ -145,7 +153,12 @@ fn backup_failed(agent: &Agent, error: EngineError) -> AgentError {
 }
 
 /// Leaves a log object in the repository, whatever came of it.
-async fn finish(agent: &Agent, store: &Store, record: &RunningRecord, outcome: Result<Made, Broken>) -> Result<Results, AgentError> {
+async fn finish(
+    agent: &Agent,
+    store: &Store,
+    record: &RunningRecord,
+    outcome: Result<Made, Broken>,
+) -> Result<Results, AgentError> {
     match outcome {
         Ok(made) => {
             let mut results = report::results::created(&made.backup);

@@ -20,7 +20,10 @@ pub async fn list_backups(agent: &Agent, format: ListFormat) -> Result<Results, 
     let listing = listing(agent).await.map_err(|error| match error {
         AgentError::Refused { .. } => error,
         error => AgentError::refused(
-            format!("Failed to list PostgreSQL backups with error: Failed to list backups with error: {}", error_chain(&error)),
+            format!(
+                "Failed to list PostgreSQL backups with error: Failed to list backups with error: {}",
+                error_chain(&error)
+            ),
             "",
         ),
     })?;

@@ -43,7 +43,10 @@ async fn perform(vars: &Vars, context: &Context, juju: &Juju, name: &str) -> Res
     match name {
         "create-backup" => create_backup(&agent, &progress, params.kind()?).await,
         "list-backups" => list_backups(&agent, params.format()?).await,
-        "restore" => restore(&mut agent, &progress, params.backup_id()?.as_deref(), juju.is_leader().await.unwrap_or(false)).await,
+        "restore" => {
+            restore(&mut agent, &progress, params.backup_id()?.as_deref(), juju.is_leader().await.unwrap_or(false))
+                .await
+        }
         _ => Err(AgentError::refused(format!("there is no action `{name}`"), format!("Try: {}", NAMES.join(", ")))),
     }
 }

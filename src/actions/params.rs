@@ -40,7 +40,9 @@ impl Params {
         match &self.given[name] {
             Value::Null => Ok(None),
             Value::String(text) if text.len() > LONGEST => Err(wrong("is too long")),
-            Value::String(text) if text.chars().any(char::is_control) => Err(wrong("has a line break or control character")),
+            Value::String(text) if text.chars().any(char::is_control) => {
+                Err(wrong("has a line break or control character"))
+            }
             Value::String(text) => Ok(Some(text)),
             _ => Err(wrong("must be text")),
         }
@@ -55,7 +57,9 @@ impl Params {
         match self.text("format")?.unwrap_or("table") {
             "table" => Ok(ListFormat::Table),
             "json" => Ok(ListFormat::Json),
-            other => Err(AgentError::refused(format!("Invalid format: {}. Possible values: table, json.", shown(other)), "")),
+            other => {
+                Err(AgentError::refused(format!("Invalid format: {}. Possible values: table, json.", shown(other)), ""))
+            }
         }
     }
 

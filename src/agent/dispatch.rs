@@ -14,8 +14,12 @@ pub async fn run(vars: Vars, args: Vec<String>) -> u8 {
     log_to_stderr(&vars);
     match started(&vars) {
         Started::Cli => cli::run(&vars, args).await,
-        Started::Action(name) => exit_code(in_context(&vars, async |context, juju| actions::run(&vars, context, juju, &name).await).await),
-        Started::Hook(name) => exit_code(in_context(&vars, async |context, juju| hooks::run(&vars, context, juju, &name).await).await),
+        Started::Action(name) => {
+            exit_code(in_context(&vars, async |context, juju| actions::run(&vars, context, juju, &name).await).await)
+        }
+        Started::Hook(name) => {
+            exit_code(in_context(&vars, async |context, juju| hooks::run(&vars, context, juju, &name).await).await)
+        }
     }
 }
 

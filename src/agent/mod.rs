@@ -37,7 +37,8 @@ impl Agent {
         let runner = runner(path);
         let user = OsUser(DATABASE_USER.to_owned());
         let layout = Layout::below(storage);
-        let unit: UnitName = file.unit.parse().map_err(|error| AgentError::fault("reading what unit this is", error))?;
+        let unit: UnitName =
+            file.unit.parse().map_err(|error| AgentError::fault("reading what unit this is", error))?;
         let stanza = Stanza::of(&file.model, &unit.application)
             .map_err(|error| AgentError::refused(error.to_string(), "rename the model or the application"))?;
         let prefix = format!("pg-backup-agent-{}", unit.member());

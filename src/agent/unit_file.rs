@@ -55,8 +55,11 @@ impl RepositoryRecord {
 
 impl UnitFile {
     pub fn load(state: &Path) -> Result<Option<Self>, AgentError> {
-        let text = files::read(&state.join(NAME)).map_err(|error| AgentError::fault("reading the unit's file", error))?;
-        text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| AgentError::fault("reading the unit's file", error))
+        let text =
+            files::read(&state.join(NAME)).map_err(|error| AgentError::fault("reading the unit's file", error))?;
+        text.map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|error| AgentError::fault("reading the unit's file", error))
     }
 
     pub fn save(&self, state: &Path) -> Result<(), AgentError> {

@@ -42,7 +42,11 @@ impl ControlData {
             .as_user(user)
             .within(Duration::from_secs(30));
         let output = runner.run(&invocation).await?;
-        if output.success() { parse(&output.stdout) } else { Err(ControlDataError::Refused(output.last_line().to_owned())) }
+        if output.success() {
+            parse(&output.stdout)
+        } else {
+            Err(ControlDataError::Refused(output.last_line().to_owned()))
+        }
     }
 }
 

@@ -170,14 +170,19 @@ fn fatal_lines(log: &str) -> String {
 
 /// Without time and pid in front.
 fn after_prefix(line: &str) -> &str {
-    ["FATAL:", "PANIC:", "HINT:", "ERROR:"].iter().filter_map(|word| line.find(word)).min().map_or(line, |at| &line[at..])
+    ["FATAL:", "PANIC:", "HINT:", "ERROR:"]
+        .iter()
+        .filter_map(|word| line.find(word))
+        .min()
+        .map_or(line, |at| &line[at..])
 }
 
 /// Takes out what recovery needed and a running member must not have.
 pub fn tidy(data: &Path, user: &OsUser) -> std::io::Result<()> {
     let auto = data.join("postgresql.auto.conf");
     let text = files::read(&auto)?.unwrap_or_default();
-    let recovery = |line: &&str| !["recovery_target", "restore_command"].iter().any(|word| line.trim_start().starts_with(word));
+    let recovery =
+        |line: &&str| !["recovery_target", "restore_command"].iter().any(|word| line.trim_start().starts_with(word));
     let kept: String = text.lines().filter(recovery).map(|line| format!("{line}\n")).collect();
     files::write(&auto, kept.as_bytes(), &Access::OwnedBy(user.clone()))?;
     // The dynamic configuration of the day of the backup; etcd has today's.

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use super::etcd::{Etcd, EtcdError};
 use super::layout::Layout;
 use super::patroni::Patroni;
+use super::postgres::Postgres;
+use crate::model::Role;
 use crate::sys::files;
 use crate::sys::process::{Invocation, OsUser, Runner};
 use crate::sys::services::{Service, ServiceError, Services};
@@ -32,7 +34,8 @@ pub struct Member {
 impl Member {
     /// Programs of the newest PostgreSQL on this machine.
     pub fn newest_bin_dir() -> Option<PathBuf> {
-        let mut versions: Vec<u32> = files::names_in(Path::new(VERSIONS)).ok()?.iter().filter_map(|v| v.parse().ok()).collect();
+        let mut versions: Vec<u32> =
+            files::names_in(Path::new(VERSIONS)).ok()?.iter().filter_map(|v| v.parse().ok()).collect();
         versions.sort_unstable();
         let has_server = |version: &u32| files::exists(&bin_dir(*version).join("initdb"));
         versions.into_iter().rfind(has_server).map(bin_dir)
@@ -117,16 +120,24 @@ impl Member {
         self.services.remove(ETCD).await
     }
 
-    /// Waits until this member is the primary and holds the lock.
+    /// Waits until this member is the primary and takes writes. Patroni says so
+    /// as soon as it holds the lock, PostgreSQL when its promotion is done.
     pub async fn becomes_primary(&self, patroni: &Patroni, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        while !patroni.is_primary().await {
+        while !(patroni.is_primary().await && self.takes_writes().await) {
             if Instant::now() >= deadline || !self.patroni_runs().await {
                 return false;
             }
             tokio::time::sleep(POLL).await;
         }
         true
+    }
+
+    async fn takes_writes(&self) -> bool {
+        match Postgres::connect(&self.layout.run(), "postgres").await {
+            Ok(session) => matches!(session.role().await, Ok(Role::Primary)),
+            Err(_) => false,
+        }
     }
 
     /// Removes what etcd knows of the running cluster, so that the data on disk

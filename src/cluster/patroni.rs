@@ -78,7 +78,8 @@ impl Patroni {
     /// All members that Patroni knows.
     pub async fn members(&self) -> Result<Vec<MemberState>, PatroniError> {
         let (_, body) = self.call(Method::GET, "cluster", "").await?;
-        let answer: ClusterAnswer = serde_json::from_str(&body).map_err(|error| PatroniError::Shape(error.to_string()))?;
+        let answer: ClusterAnswer =
+            serde_json::from_str(&body).map_err(|error| PatroniError::Shape(error.to_string()))?;
         Ok(answer.members.into_iter().map(member_state).collect())
     }
 
@@ -113,7 +114,8 @@ mod tests {
           {"name": "pg-1", "role": "replica", "state": "streaming", "timeline": 2, "lag": 512},
           {"name": "pg-2", "role": "replica", "state": "starting", "lag": "unknown"}]}"#;
         let answer: ClusterAnswer = serde_json::from_str(body).unwrap();
-        let got: Vec<_> = answer.members.into_iter().map(member_state).map(|m| (m.name, m.role, m.running, m.lag)).collect();
+        let got: Vec<_> =
+            answer.members.into_iter().map(member_state).map(|m| (m.name, m.role, m.running, m.lag)).collect();
         assert_eq!(
             got,
             [

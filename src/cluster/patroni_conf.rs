@@ -80,7 +80,8 @@ impl PatroniConf<'_> {
 
     fn postgresql(&self) -> Value {
         let path = |path: std::path::PathBuf| path.display().to_string();
-        let user = |name: &str, password: &SecretString| json!({"username": name, "password": password.expose_secret()});
+        let user =
+            |name: &str, password: &SecretString| json!({"username": name, "password": password.expose_secret()});
         json!({
             "listen": format!("{}:{PG_PORT}", self.address),
             "connect_address": format!("{}:{PG_PORT}", self.address),

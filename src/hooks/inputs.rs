@@ -91,7 +91,9 @@ fn mend(app: &str, bad: &BadRepository) -> String {
         BadRepository::Missing { fields } if fields.iter().any(|field| field.ends_with("-key")) => {
             format!("give {app} its access-key and secret-key")
         }
-        BadRepository::Missing { fields } => format!("juju config {app} {}=<value>", fields.first().unwrap_or(&"bucket")),
+        BadRepository::Missing { fields } => {
+            format!("juju config {app} {}=<value>", fields.first().unwrap_or(&"bucket"))
+        }
         BadRepository::Bad { field, .. } => format!("juju config {app} {field}=<value>"),
     }
 }

@@ -23,7 +23,9 @@ pub(super) async fn install(vars: &Vars, juju: &Juju) -> Result<(), AgentError> 
     if missing.is_empty() {
         return Ok(());
     }
-    let say = async |text: &str| juju.set_status("maintenance", text).await.map_err(|e| AgentError::fault("setting the status", e));
+    let say = async |text: &str| {
+        juju.set_status("maintenance", text).await.map_err(|e| AgentError::fault("setting the status", e))
+    };
     say(&format!("installing packages: {}", PACKAGES.join(", "))).await?;
     let runner = Runner::new(path);
     keep_default_services_quiet(&runner).await?;
@@ -31,13 +33,17 @@ pub(super) async fn install(vars: &Vars, juju: &Juju) -> Result<(), AgentError> 
     apt(&runner, &[&["install", "--yes", "--quiet", "--no-install-recommends"], &PACKAGES[..]].concat()).await?;
     let still = self::missing(path);
     if !still.is_empty() {
-        return Err(AgentError::refused(format!("packages were installed, but these are missing: {}", still.join(", ")), ""));
+        return Err(AgentError::refused(
+            format!("packages were installed, but these are missing: {}", still.join(", ")),
+            "",
+        ));
     }
     juju.log(Level::Info, "packages installed").await.map_err(|error| AgentError::fault("logging", error))
 }
 
 fn missing(path: &str) -> Vec<&'static str> {
-    let there = |program: &str| path.split(':').any(|folder| files::exists(&std::path::Path::new(folder).join(program)));
+    let there =
+        |program: &str| path.split(':').any(|folder| files::exists(&std::path::Path::new(folder).join(program)));
     let mut missing: Vec<_> = PROGRAMS.into_iter().filter(|program| !there(program)).collect();
     if Member::newest_bin_dir().is_none() {
         missing.push("postgres");
@@ -55,7 +61,9 @@ async fn keep_default_services_quiet(runner: &Runner) -> Result<(), AgentError> 
         files::write(&conf, b"create_main_cluster = false\n", &files::Access::Public).map_err(failed)?;
     }
     if files::exists(std::path::Path::new("/run/systemd/system")) {
-        let mask = Invocation::new("systemctl").args(["mask", "etcd.service", "patroni.service"]).within(Duration::from_secs(60));
+        let mask = Invocation::new("systemctl")
+            .args(["mask", "etcd.service", "patroni.service"])
+            .within(Duration::from_secs(60));
         runner.run(&mask).await.map_err(|error| AgentError::fault("masking default services", error))?;
     }
     Ok(())

@@ -17,7 +17,9 @@ pub(super) async fn reconcile(vars: &Vars, context: &Context, juju: &Juju) -> Re
         Some(storage) => on_storage(vars, context, juju, storage).await?,
     };
     let status = unit_status(&conditions);
-    juju.set_status(status.level.word(), &status.message).await.map_err(|error| AgentError::fault("setting the status", error))
+    juju.set_status(status.level.word(), &status.message)
+        .await
+        .map_err(|error| AgentError::fault("setting the status", error))
 }
 
 fn asked(error: JujuError) -> AgentError {

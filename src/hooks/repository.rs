@@ -37,7 +37,7 @@ pub(super) async fn reconcile(agent: &mut Agent, juju: &Juju) -> Vec<Condition> 
         Err(error) => {
             tracing::warn!("setting up the repository: {}", error_chain(&error));
             vec![blocked(error_chain(&error))]
-        },
+        }
     }
 }
 
@@ -70,7 +70,9 @@ async fn set_up(agent: &mut Agent, juju: &Juju, settings: &S3Settings) -> Result
     use_archiving(agent, &agent.archiving()).await?;
     say("checking stanza").await;
     engine.check().await.map_err(|error| AgentError::fault("checking the stanza", error))?;
-    store::claim(&store, &agent.file.model_uuid).await.map_err(|error| AgentError::fault("marking the repository", error))?;
+    store::claim(&store, &agent.file.model_uuid)
+        .await
+        .map_err(|error| AgentError::fault("marking the repository", error))?;
     agent.file.repository_ready = true;
     agent.save()
 }
@@ -191,7 +193,10 @@ async fn use_archiving(agent: &Agent, archiving: &Archiving) -> Result<(), Agent
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-    Err(AgentError::fault("changing where WAL goes", format!("PostgreSQL has not taken it over within {} s", TAKE_OVER.as_secs())))
+    Err(AgentError::fault(
+        "changing where WAL goes",
+        format!("PostgreSQL has not taken it over within {} s", TAKE_OVER.as_secs()),
+    ))
 }
 
 async fn archives_by(agent: &Agent, command: &str) -> bool {

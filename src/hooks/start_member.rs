@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use crate::agent::Agent;
-use crate::cluster::{EtcdError, Postgres};
+use crate::cluster::EtcdError;
 use crate::juju::Juju;
-use crate::model::{AgentError, Role, error_chain};
+use crate::model::{AgentError, error_chain};
 use crate::policy::status::{Condition, waiting};
 use crate::secrets::SecretString;
-use crate::settings::SystemUsers;
 
 /// A first start makes a new cluster; a later one may replay WAL.
 const START: Duration = Duration::from_secs(120);
@@ -56,17 +55,10 @@ async fn apply_users(agent: &mut Agent) -> Result<(), AgentError> {
         return Ok(());
     }
     let users = agent.users()?;
-    set_roles(agent, &users).await.map_err(|error| AgentError::fault("setting the system users' passwords", error))?;
+    let failed = |error| AgentError::fault("setting the system users' passwords", error);
+    agent.postgres().await.map_err(failed)?.ensure_roles(&users).await.map_err(failed)?;
     agent.file.applied_users = agent.file.users.clone();
     agent.save()
-}
-
-async fn set_roles(agent: &Agent, users: &SystemUsers) -> Result<(), crate::cluster::SqlError> {
-    let session: Postgres = agent.postgres().await?;
-    match session.role().await? {
-        Role::Primary => session.ensure_roles(users).await,
-        Role::Replica => Ok(()),
-    }
 }
 
 async fn tell_version(agent: &mut Agent, juju: &Juju) -> Result<(), AgentError> {

@@ -89,7 +89,8 @@ async fn from_own_secret(
 /// to the unit's file first: a second try uses the same ones.
 async fn make_own_secret(juju: &Juju, file: &mut UnitFile, scratch: &Path, peers: &str) -> Result<(), AgentError> {
     let users = SystemUsers::from_content(&file.users, None).ok().or_else(generate);
-    let users = users.ok_or_else(|| AgentError::fault("making passwords", "the kernel gave no random bytes".to_owned()))?;
+    let users =
+        users.ok_or_else(|| AgentError::fault("making passwords", "the kernel gave no random bytes".to_owned()))?;
     file.users = users.to_content();
     file.save(scratch)?;
     let made = |error: JujuError| AgentError::fault("keeping the system users' passwords in a secret", error);

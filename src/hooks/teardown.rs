@@ -34,6 +34,10 @@ async fn seal_if_primary(agent: &Agent) {
 
 /// Our own secret has a newer revision that everybody reads.
 pub(super) async fn remove_obsolete_secret(vars: &Vars, juju: &Juju) -> Result<(), AgentError> {
-    let (Some(uri), Some(revision)) = (vars.get("JUJU_SECRET_ID"), vars.get("JUJU_SECRET_REVISION")) else { return Ok(()) };
-    juju.remove_secret_revision(uri, revision).await.map_err(|error| AgentError::fault("removing an obsolete secret", error))
+    let (Some(uri), Some(revision)) = (vars.get("JUJU_SECRET_ID"), vars.get("JUJU_SECRET_REVISION")) else {
+        return Ok(());
+    };
+    juju.remove_secret_revision(uri, revision)
+        .await
+        .map_err(|error| AgentError::fault("removing an obsolete secret", error))
 }

@@ -13,7 +13,12 @@ use crate::sys::{clock, environment, files};
 
 const TELL: Duration = Duration::from_secs(5);
 
-pub(super) async fn fetch(agent: &Agent, progress: &Progress, plan: &RestorePlan, record: &Record) -> Result<(), AgentError> {
+pub(super) async fn fetch(
+    agent: &Agent,
+    progress: &Progress,
+    plan: &RestorePlan,
+    record: &Record,
+) -> Result<(), AgentError> {
     let beside = agent.layout().beside(&record.id);
     let prepared = files::remove_folder(&beside).and_then(|()| files::make_folder(&beside, Some(&agent.user), 0o700));
     prepared.map_err(|error| AgentError::fault("making room beside the cluster", error))?;

@@ -31,7 +31,9 @@ impl Journal {
 
     fn write(&self) -> Result<(), AgentError> {
         let text = serde_json::to_vec(&self.record).map_err(|error| AgentError::Bug(error.to_string()))?;
-        files::write(&self.path, &text, &Access::Private).map(|_| ()).map_err(|error| AgentError::fault("writing the journal", error))
+        files::write(&self.path, &text, &Access::Private)
+            .map(|_| ())
+            .map_err(|error| AgentError::fault("writing the journal", error))
     }
 }
 
@@ -44,7 +46,10 @@ fn all(agent: &Agent) -> Result<Vec<Record>, AgentError> {
             continue;
         }
         let text = files::read(&folder.join(&name)).map_err(failed)?.unwrap_or_default();
-        records.push(serde_json::from_str(&text).map_err(|error| AgentError::fault(format!("reading the journal {name}"), error))?);
+        records.push(
+            serde_json::from_str(&text)
+                .map_err(|error| AgentError::fault(format!("reading the journal {name}"), error))?,
+        );
     }
     Ok(records)
 }

@@ -68,7 +68,12 @@ fn begin(agent: &Agent, plan: &RestorePlan) -> Result<Journal, AgentError> {
     Journal::open(agent, Record::begin(&plan.backup.label, clock::now(), &chance))
 }
 
-async fn forward(agent: &mut Agent, progress: &Progress, plan: &RestorePlan, journal: &mut Journal) -> Result<(), AgentError> {
+async fn forward(
+    agent: &mut Agent,
+    progress: &Progress,
+    plan: &RestorePlan,
+    journal: &mut Journal,
+) -> Result<(), AgentError> {
     copy::fetch(agent, progress, plan, &journal.record).await?;
     journal.step(Event::Fetched)?;
     progress.say("recovering and verifying the copy; the cluster still runs").await;
@@ -95,7 +100,9 @@ async fn give_up(agent: &mut Agent, progress: &Progress, journal: &mut Journal, 
     }
     progress.say(&format!("failed: {why}; putting everything back")).await;
     match rollback::roll_back(agent, journal, &why).await {
-        Ok(()) => AgentError::refused(format!("Failed to restore backup: {why}"), "The cluster is as it was, nothing is lost"),
+        Ok(()) => {
+            AgentError::refused(format!("Failed to restore backup: {why}"), "The cluster is as it was, nothing is lost")
+        }
         Err(second) => AgentError::refused(
             format!("Failed to restore backup: {why}; putting the old data back failed too: {}", error_chain(&second)),
             "The old data is kept; the next hook tries again to put it back: juju status",
@@ -127,4 +134,3 @@ pub(super) async fn after_crash(agent: &mut Agent) -> Vec<Condition> {
     }
     Vec::new()
 }
-

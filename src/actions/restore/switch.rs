@@ -22,7 +22,10 @@ pub(super) async fn stop(agent: &Agent, record: &Record, restored: Timeline) -> 
     if old.timeline >= restored {
         // The cluster changed its timeline meanwhile: two histories of one
         // number would bring back rows of an abandoned era.
-        return Err(AgentError::fault("comparing timelines", format!("the cluster is on {} by now, the copy on {restored}", old.timeline)));
+        return Err(AgentError::fault(
+            "comparing timelines",
+            format!("the cluster is on {} by now, the copy on {restored}", old.timeline),
+        ));
     }
     Ok(())
 }

@@ -275,7 +275,17 @@ fn without_dispatch_the_hooks_directory_is_used() {
     let charm = charm.file("hooks/start", "#!/bin/sh\nstatus-set active started\n");
     write_executable(&charm.path.join("actions/there"), "#!/bin/sh\naction-set a=1\n");
     world.ok(&["deploy", charm.text()]);
-    world.wait_unit("old/0", "/workload-status/message", "started");
+    world.ok(&[
+        "wait-for",
+        "unit",
+        "old/0",
+        "--query",
+        "workload-message==\"started\" && agent-status==\"idle\"",
+        "--timeout",
+        "30s",
+    ]);
+    world.ok(&["wait-for", "application", "old", "--timeout", "30s"]);
+    assert_eq!(world.juju(&["wait-for", "unit", "old/7", "--timeout", "1ms"]).code, 1);
     assert_eq!(world.json(&["run", "old/0", "there"])["old/0"]["results"]["a"], "1");
     assert_eq!(
         world.json(&["run", "old/0", "missing"])["old/0"]["message"],

@@ -363,6 +363,17 @@ pub(super) enum Command {
         format: Format,
     },
     DebugLog(Box<DebugLog>),
+    /// Wait until an application, unit, machine or model is as the query wants it.
+    WaitFor {
+        kind: String,
+        name: String,
+        #[arg(long)]
+        query: Option<String>,
+        #[arg(long, default_value = "10m")]
+        timeout: String,
+        #[arg(long)]
+        summary: bool,
+    },
     #[command(aliases = ["resolve"])]
     Resolved {
         units: Vec<String>,

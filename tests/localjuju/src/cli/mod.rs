@@ -10,6 +10,7 @@ mod print;
 mod run;
 mod table;
 mod talk;
+mod waitfor;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,7 @@ use super::client::{ask, await_end, serve};
 use super::input::{pairs, secret_content, with_files, yaml_map};
 use super::print::{self, out};
 use super::run::{self, Kind};
-use super::{Failure, Outcome, host, log, shell_line, table};
+use super::{Failure, Outcome, host, log, shell_line, table, waitfor};
 use crate::api::{Call, ModelRef, Targets};
 use crate::uniter::environ::JUJU_VERSION;
 
@@ -206,6 +206,9 @@ pub(super) fn run(cli: Cli) -> Outcome {
             print::value(&ask(&Call::ShowApplication { model, apps })?, &format, "yaml", crate::tools::output::yaml)?;
         }
         Command::DebugLog(options) => log::run(model, &options)?,
+        Command::WaitFor { kind, name, query, timeout, .. } => {
+            waitfor::run(model, &kind, &name, query.as_deref(), &timeout)?
+        }
         Command::Resolved { units, all, no_retry } => {
             if units.is_empty() && !all {
                 return Err(Failure { code: 2, text: "no unit specified".to_owned() });
