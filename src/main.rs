@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use pg_backup_agent::{agent, sys};
+use pg_backup_agent::{dispatch, sys};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let args = sys::environment::args();
-    ExitCode::from(agent::run(sys::environment::vars(), args).await)
+    ExitCode::from(dispatch::run(sys::environment::vars(), args).await)
 }

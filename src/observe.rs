@@ -23,7 +23,7 @@ pub async fn facts(agent: &Agent, restore_under_way: Option<String>, catalog: &O
         primary_unit: find(agent, &members, |member| member.role == Role::Primary),
         healthiest_replica: healthiest_replica(agent, &members),
         settings: settings(agent),
-        stanza_ready: Observed::Known(agent.file.repository_ready),
+        stanza_ready: stanza_ready(agent),
         engine_busy: engine_busy(agent, catalog).await,
         restore_under_way,
         has_full_backup: map(catalog, Catalog::has_full_backup),
@@ -34,7 +34,7 @@ pub async fn facts(agent: &Agent, restore_under_way: Option<String>, catalog: &O
 /// Finished sets of the stanza.
 pub async fn catalog(agent: &Agent) -> Observed<Catalog> {
     if agent.repository().is_none() {
-        return Observed::unknown("no repository is related");
+        return Observed::unknown(agent.no_repository());
     }
     Observed::<Catalog>::from_result::<EngineError>(agent.engine().catalog().await)
 }
@@ -85,7 +85,16 @@ fn settings(agent: &Agent) -> Observed<()> {
     match agent.repository() {
         Some(Ok(_)) => Observed::Known(()),
         Some(Err(error)) => Observed::unknown(error.explain()),
-        None => Observed::unknown("no repository is related"),
+        None => Observed::unknown(agent.no_repository()),
+    }
+}
+
+/// What stands in its way was found out by the last try.
+fn stanza_ready(agent: &Agent) -> Observed<bool> {
+    match (agent.file.repository_ready, &agent.file.repository_problem) {
+        (true, _) => Observed::Known(true),
+        (false, Some(why)) => Observed::unknown(why),
+        (false, None) => Observed::Known(false),
     }
 }
 

@@ -27,12 +27,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine",   &["model", "secrets", "settings", "sys"]),
     ("cluster",  &["model", "secrets", "settings", "sys"]),
     ("juju",     &["model", "secrets", "settings", "sys"]),
-    // what puts them together; `agent` is the one place that knows all rooms
-    ("agent",    &[ALL]),
+    // what puts them together
+    ("agent",    &[LOWER]),
     ("observe",  &[LOWER]),
+    ("repository", &[LOWER]),
     ("actions",  &[LOWER]),
     ("hooks",    &[LOWER]),
     ("cli",      &[LOWER]),
+    ("dispatch", &[LOWER]),
     ("main",     &[LOWER]),
     ("lib",      &[]),
 ];

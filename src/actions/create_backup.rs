@@ -18,8 +18,10 @@ const WATCH: Duration = Duration::from_millis(500);
 /// A line of progress at least this often.
 const TELL: Duration = Duration::from_secs(10);
 
-pub async fn create_backup(agent: &Agent, progress: &Progress, kind: BackupKind) -> Result<Results, AgentError> {
+pub async fn create_backup(agent: &mut Agent, progress: &Progress, kind: BackupKind) -> Result<Results, AgentError> {
     let _lock = agent.lock()?;
+    super::heal(agent, progress).await;
+    let agent = &*agent;
     let (plan, record) = decide(agent, kind).await?;
     let store = agent.store()?;
     before(agent, &store, &record).await?;

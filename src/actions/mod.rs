@@ -11,6 +11,7 @@ use crate::agent::{Agent, UnitFile};
 use crate::cluster::Layout;
 use crate::juju::{Context, Juju};
 use crate::model::AgentError;
+use crate::repository;
 use crate::sys::environment::Vars;
 
 pub use create_backup::create_backup;
@@ -41,13 +42,24 @@ async fn perform(vars: &Vars, context: &Context, juju: &Juju, name: &str) -> Res
     let mut agent = load(vars, context, juju).await?;
     let progress = Progress::to_action_log(juju.clone());
     match name {
-        "create-backup" => create_backup(&agent, &progress, params.kind()?).await,
+        "create-backup" => create_backup(&mut agent, &progress, params.kind()?).await,
         "list-backups" => list_backups(&agent, params.format()?).await,
         "restore" => {
             restore(&mut agent, &progress, params.backup_id()?.as_deref(), juju.is_leader().await.unwrap_or(false))
                 .await
         }
         _ => Err(AgentError::refused(format!("there is no action `{name}`"), format!("Try: {}", NAMES.join(", ")))),
+    }
+}
+
+/// A repository that was not ready at the last hook may be by now: nobody should
+/// have to wait for update-status. What is still in the way is in the refusal.
+async fn heal(agent: &mut Agent, progress: &Progress) {
+    if agent.file.repository_ready || agent.repository().is_none() {
+        return;
+    }
+    if let Err(error) = repository::ensure(agent, async |step: &str| progress.say(step).await).await {
+        tracing::info!("the repository is still not ready: {}", crate::model::error_chain(&error));
     }
 }
 

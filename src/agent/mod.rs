@@ -1,6 +1,5 @@
 //! Builds the adapters from the context: the one place that knows all rooms.
 
-mod dispatch;
 mod unit_file;
 
 use std::ffi::OsString;
@@ -15,7 +14,6 @@ use crate::sys::lock::FileLock;
 use crate::sys::process::{OsUser, Runner};
 use crate::sys::services::Services;
 
-pub use dispatch::run;
 pub use unit_file::{RepositoryRecord, UnitFile};
 
 /// The OS user of the database; Debian's packages make it.
@@ -91,13 +89,15 @@ impl Agent {
     }
 
     pub fn store(&self) -> Result<Store, AgentError> {
-        let settings = self.repository().ok_or_else(|| {
-            AgentError::refused(
-                "Relation with s3-integrator charm missing, cannot create/restore backup.",
-                format!("Relate an object storage: juju integrate {} <s3 integrator>", self.unit.application),
-            )
-        })??;
+        let relate = format!("Relate an object storage: juju integrate {} <s3 integrator>", self.unit.application);
+        let settings = self.repository().ok_or_else(|| AgentError::refused(self.no_repository(), relate))??;
         Store::open(&settings).map_err(|error| AgentError::fault("opening the repository", error))
+    }
+
+    /// Why there is no repository.
+    pub fn no_repository(&self) -> String {
+        let missing = "Relation with s3-integrator charm missing, cannot create/restore backup";
+        self.file.repository_problem.clone().unwrap_or_else(|| missing.to_owned())
     }
 
     pub fn engine(&self) -> Engine {

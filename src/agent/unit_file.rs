@@ -31,6 +31,8 @@ pub struct UnitFile {
     pub applied_users: BTreeMap<String, String>,
     /// What the related object storage last said.
     pub repository: Option<RepositoryRecord>,
+    /// Why the related object storage, if there is one, is no repository.
+    pub repository_problem: Option<String>,
     /// Stanza made and checked with exactly these settings.
     pub repository_ready: bool,
     /// WAL goes to a repository: stays true while one is related and sick.

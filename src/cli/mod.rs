@@ -89,7 +89,7 @@ async fn perform(vars: &Vars, command: Command) -> Result<Results, AgentError> {
                 Kind::Differential => BackupKind::Differential,
                 Kind::Incremental => BackupKind::Incremental,
             };
-            actions::create_backup(&load(vars, unit_dir)?, &Progress::Terminal, kind).await
+            actions::create_backup(&mut load(vars, unit_dir)?, &Progress::Terminal, kind).await
         }
         Command::ListBackups { unit_dir, format } => {
             let format = match format {

@@ -32,7 +32,9 @@ pub(super) async fn gather(
     let mut conditions = Vec::new();
     conditions.extend(options(juju.config().await.map_err(asked)?, file));
     conditions.extend(system_users::gather(juju, context, file, scratch).await?);
-    conditions.extend(repository(juju, context, file).await.map_err(asked)?);
+    let problem = repository(juju, context, file).await.map_err(asked)?;
+    file.repository_problem = problem.as_ref().map(|condition| condition.text().to_owned());
+    conditions.extend(problem);
     Ok(conditions)
 }
 

@@ -28,6 +28,12 @@ pub struct Condition {
     text: String,
 }
 
+impl Condition {
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 /// The user must act. The text ends with `; ` and the command to type.
 pub fn blocked(text: impl Into<String>) -> Condition {
     Condition { level: Level::Blocked, text: text.into() }

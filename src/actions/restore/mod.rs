@@ -33,6 +33,7 @@ pub async fn restore(
 ) -> Result<Results, AgentError> {
     let _lock = agent.lock()?;
     rollback::settle(agent).await?;
+    super::heal(agent, progress).await;
     let plan = decide(agent, backup_id, is_leader).await?;
     let id = plan.backup.id();
     let from = report::progress::bytes(plan.backup.size);

@@ -2,6 +2,7 @@
 
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::agent::runner;
 use crate::juju::{Context, Juju};
 use crate::model::{AgentError, error_chain};
 use crate::started::{Started, started};
@@ -28,7 +29,7 @@ async fn in_context(
     body: impl AsyncFnOnce(Context, Juju) -> Result<(), AgentError>,
 ) -> Result<(), AgentError> {
     let context = Context::from_vars(vars).map_err(|error| AgentError::fault("reading Juju's context", error))?;
-    let juju = Juju::new(super::runner(vars.get("PATH").map(String::as_str).unwrap_or_default()), vars);
+    let juju = Juju::new(runner(vars.get("PATH").map(String::as_str).unwrap_or_default()), vars);
     body(context, juju).await
 }
 

@@ -1,0 +1,73 @@
+//! pgbackrest.conf of this unit, from options and relation data.
+
+use crate::agent::Agent;
+use crate::engine::pgbackrest::conf::{self, Conf};
+use crate::model::AgentError;
+use crate::settings::S3Settings;
+use crate::store::Store;
+use crate::sys::environment;
+use crate::sys::files::{self, Access};
+
+/// pgbackrest.conf and the store's certificate authority.
+pub(super) fn write_conf(agent: &Agent, settings: &S3Settings, store: &Store) -> Result<(), AgentError> {
+    let failed = |error: std::io::Error| AgentError::fault("writing pgbackrest.conf", error);
+    let access = Access::ReadableBy(agent.user.clone());
+    let ca_file = agent.layout().repository_ca();
+    match &settings.ca_chain {
+        Some(pem) => drop(files::write(&ca_file, pem.as_bytes(), &access).map_err(failed)?),
+        None => files::remove_file(&ca_file).map_err(failed)?,
+    }
+    let conf = engine_conf(agent, settings, store)?;
+    let text = conf::render(&conf).map_err(|error| AgentError::refused(error.to_string(), ""))?;
+    files::write(&agent.layout().pgbackrest_conf(), text.as_bytes(), &access).map(|_| ()).map_err(failed)
+}
+
+fn engine_conf(agent: &Agent, settings: &S3Settings, store: &Store) -> Result<Conf, AgentError> {
+    let config = agent.config()?;
+    let layout = agent.layout();
+    Ok(Conf {
+        repository: conf::RepositoryConf {
+            storage: conf::S3Repository {
+                bucket: settings.bucket.clone(),
+                endpoint_host: settings.endpoint.host.clone(),
+                endpoint_port: settings.endpoint.port,
+                region: store.region(),
+                // pgBackRest wants a path; the root of the bucket is one.
+                path: if settings.path.is_empty() { "/".to_owned() } else { settings.path.clone() },
+                uri_style: match settings.uri_style {
+                    crate::settings::UriStyle::Host => conf::UriStyle::Host,
+                    crate::settings::UriStyle::Path => conf::UriStyle::Path,
+                },
+                key: settings.access_key.clone(),
+                key_secret: settings.secret_key.clone(),
+                token: settings.session_token.clone(),
+                ca_file: settings.ca_chain.as_ref().map(|_| layout.repository_ca()),
+            },
+            bundle: config.bundle,
+            retention_days: settings.retention_days,
+        },
+        compression: compression(&config),
+        process_max: config.process_max.resolve(environment::cores() as usize),
+        archive_async: config.archive_async,
+        paths: conf::Paths { log: layout.log(), lock: layout.lock(), spool: layout.spool() },
+        stanza: conf::StanzaConf {
+            name: agent.stanza.clone(),
+            pg_path: layout.data(),
+            pg_port: crate::cluster::PG_PORT,
+            pg_socket_dir: layout.run(),
+            pg_user: "operator".to_owned(),
+        },
+    })
+}
+
+fn compression(config: &crate::settings::Config) -> conf::Compression {
+    use crate::settings::Compression as Option;
+    let kind = match config.compression {
+        Option::Zst => conf::CompressionType::Zst,
+        Option::Lz4 => conf::CompressionType::Lz4,
+        Option::Gz => conf::CompressionType::Gz,
+        Option::Bz2 => conf::CompressionType::Bz2,
+        Option::None => conf::CompressionType::None,
+    };
+    conf::Compression { kind, level: config.level() }
+}

@@ -1,0 +1,9 @@
+//! The repository of this cluster: set up, owned, written to. What a status or
+//! an action says of it is for those above.
+
+mod archiving;
+mod conf;
+mod set_up;
+
+pub use archiving::{backlog, use_archiving};
+pub use set_up::ensure;

@@ -1,0 +1,81 @@
+//! Makes the related object storage a repository of this cluster: bucket,
+//! ownership, stanza, check. Every step may be repeated. Whatever is wrong is
+//! told in the store's own words, and tried again by the next hook or action.
+
+use super::archiving::use_archiving;
+use super::conf::write_conf;
+use crate::agent::Agent;
+use crate::model::AgentError;
+use crate::policy::ownership::{self, Ownership};
+use crate::settings::S3Settings;
+use crate::store::{self, Store};
+
+/// Sets the related repository up, or looks whether it still answers. `say`
+/// tells the steps that take long. What went wrong is kept in the unit's file:
+/// refusals quote it.
+pub async fn ensure(agent: &mut Agent, say: impl AsyncFn(&str)) -> Result<(), AgentError> {
+    let outcome = match agent.repository() {
+        None => Ok(()),
+        Some(Err(error)) => Err(error),
+        Some(Ok(settings)) => set_up(agent, &settings, say).await,
+    };
+    let problem = outcome.as_ref().err().map(AgentError::explain);
+    if agent.repository().is_some() && agent.file.repository_problem != problem {
+        agent.file.repository_problem = problem;
+        agent.save()?;
+    }
+    outcome
+}
+
+async fn set_up(agent: &mut Agent, settings: &S3Settings, say: impl AsyncFn(&str)) -> Result<(), AgentError> {
+    let store = Store::open(settings).map_err(|error| AgentError::fault("opening the repository", error))?;
+    if agent.file.repository_ready {
+        write_conf(agent, settings, &store)?;
+        return store.look().await.map_err(|error| AgentError::fault("the repository does not answer", error));
+    }
+    store.ensure_bucket().await.map_err(|error| AgentError::fault("the repository", error))?;
+    write_conf(agent, settings, &store)?;
+    own(agent, &store).await?;
+    say("initialising stanza").await;
+    let engine = agent.engine();
+    engine.stanza_create().await.map_err(|error| AgentError::fault("initialising the stanza", error))?;
+    agent.file.archives = true;
+    agent.save()?;
+    use_archiving(agent, &agent.archiving()).await?;
+    say("checking stanza").await;
+    engine.check().await.map_err(|error| AgentError::fault("checking the stanza", error))?;
+    let claimed = store::claim(&store, &agent.file.model_uuid).await;
+    claimed.map_err(|error| AgentError::fault("marking the repository", error))?;
+    agent.file.repository_ready = true;
+    agent.save()
+}
+
+/// Refuses what belongs to another cluster, before anything is written.
+async fn own(agent: &Agent, store: &Store) -> Result<(), AgentError> {
+    let read = |error| AgentError::fault("looking whose repository it is", error);
+    let found = store::read_markers(store).await.map_err(read)?;
+    let has_stanza = found.stanzas.iter().any(|stanza| stanza == agent.stanza.as_str());
+    let catalog_system_id = if has_stanza {
+        let catalog = agent.engine().catalog().await;
+        catalog.map_err(|error| AgentError::fault("reading the catalog", error))?.system_id
+    } else {
+        None
+    };
+    let ownership = ownership::decide(&ownership::Evidence {
+        model_uuid: &agent.file.model_uuid,
+        stanza: &agent.stanza,
+        system_id: system_id(agent).await,
+        marker_uuid: found.model_uuid.as_deref(),
+        stanzas: &found.stanzas,
+        catalog_system_id,
+    });
+    match ownership {
+        Ownership::Free | Ownership::Ours => Ok(()),
+        Ownership::Foreign { why } => Err(AgentError::refused(why, "")),
+    }
+}
+
+async fn system_id(agent: &Agent) -> Option<u64> {
+    let data = crate::cluster::ControlData::read(&agent.runner, &agent.user, &agent.layout().data()).await;
+    data.ok().map(|data| data.system_id)
+}
