@@ -73,6 +73,9 @@ until_status() {
     done
 }
 
+# An action that failed says so in its text: Juju's exit code is that of the command line.
+works() { run "$@" && ! grep -q '^Action id .* failed:' <<<"$OUT"; }
+refused() { run "$@"; grep -Eq '^Action id .* failed:|failed to schedule' <<<"$OUT"; }
 says() { grep -qF -- "$1" <<<"$OUT"; }
 value() { sed -n "s/^ *$1: *//p" <<<"$OUT" | head -n 1 | tr -d "\"'"; }
 
@@ -81,22 +84,22 @@ checksum() { sql "SELECT count(*) || ' rows, ' || md5(string_agg(id || ':' || v,
 
 say "A model, an object storage with TLS, a PostgreSQL cluster of one unit"
 run juju add-model demo
-run juju deploy "$CHARMS_DIR/object-storage" object-storage
+run juju deploy "$CHARMS_DIR/object-storage" object-storage --config bucket=backups
 step "deploy the charm" run juju deploy "$CHARMS_DIR/postgresql" postgresql
 step "the cluster comes up" until_status '^postgresql/0\*? +active' 180
 run juju status
 
 say "Without a repository a backup is refused, and says what to do"
-step "refused without a repository" eval '! run juju run postgresql/leader create-backup && says "s3-integrator"'
+step "refused without a repository" eval 'refused juju run postgresql/leader create-backup && says "s3-integrator"'
 
 say "Relate the object storage: bucket, stanza and archiving are set up"
 step "integrate" run juju integrate postgresql:s3-parameters object-storage:s3-credentials
-STORAGE=$(juju exec --unit postgresql/0 -- storage-get -s pgdata/0 location)
+STORAGE=$(juju exec --unit postgresql/0 -- sh -c 'storage-get -s "$(storage-list pgdata)" location')
 SOCKET=$STORAGE/run
-archiving() { sql 'SHOW archive_command' | grep -q archive-push; }
+archiving() { psql -h "$SOCKET" -U operator -d postgres -Atqc 'SHOW archive_command' 2>/dev/null | grep -q archive-push; }
 wait_archiving() {
     local deadline=$((SECONDS + 120))
-    until archiving && juju status | grep -Eq '^postgresql/0\*? +active +idle'; do
+    until archiving && juju status 2>/dev/null | grep -Eq '^postgresql/0\*? +active +idle'; do
         [ $SECONDS -lt $deadline ] || { juju status; return 1; }
         sleep 0.3
     done
@@ -116,26 +119,26 @@ sql "CREATE TABLE demo (id int PRIMARY KEY, v text)" >/dev/null
 sql "INSERT INTO demo SELECT i, md5(i::text) || repeat('x', 200) FROM generate_series(1, 50000) i" >/dev/null
 FULL_SUM=$(checksum)
 echo "  demo: $FULL_SUM"
-step "full backup" run juju run postgresql/leader create-backup
+step "full backup" works juju run postgresql/leader create-backup
 FULL_ID=$(value backup-id)
 
 say "Change a little, take an incremental and a differential backup"
 sql "INSERT INTO demo SELECT i, md5(i::text) FROM generate_series(50001, 60000) i" >/dev/null
 INCR_SUM=$(checksum)
 echo "  demo: $INCR_SUM"
-step "incremental backup" run juju run postgresql/leader create-backup type=incremental
+step "incremental backup" works juju run postgresql/leader create-backup type=incremental
 INCR_ID=$(value backup-id)
 step "it stands on the full one" test "$(value reference)" = "$FULL_ID"
 sql "UPDATE demo SET v = 'changed' WHERE id % 100 = 0" >/dev/null
-step "differential backup" run juju run postgresql/leader create-backup type=differential
+step "differential backup" works juju run postgresql/leader create-backup type=differential
 
 say "What there is"
 step "list-backups shows three" eval 'run juju run postgresql/leader list-backups && says "full backup" && says "incremental backup" && says "differential backup"'
 step "and as JSON" eval 'run juju run postgresql/leader list-backups format=json && says "$INCR_ID"'
 
 say "Refusals name what is wrong and what to do"
-step "an unknown type" eval '! run juju run postgresql/leader create-backup type=tar'
-step "an unknown backup-id" eval '! run juju run postgresql/leader restore backup-id=2001-01-01T00:00:00Z && says "Invalid backup-id"'
+step "an unknown type" refused juju run postgresql/leader create-backup type=tar
+step "an unknown backup-id" eval 'refused juju run postgresql/leader restore backup-id=2001-01-01T00:00:00Z && says "Invalid backup-id"'
 step "data is untouched" eval 'test "$(sql "SELECT count(*) FROM demo")" = 60000'
 
 say "An accident"
@@ -143,7 +146,7 @@ sql "DELETE FROM demo WHERE id > 10" >/dev/null
 echo "  demo: $(checksum)"
 
 say "Restore the incremental backup"
-step "restore" run juju run postgresql/leader restore "backup-id=$INCR_ID"
+step "restore" works juju run postgresql/leader restore "backup-id=$INCR_ID"
 AFTER=$(checksum)
 echo "  demo: $AFTER"
 step "every row is as it was at the backup" test "$AFTER" = "$INCR_SUM"
@@ -152,9 +155,9 @@ step "the old data is kept aside" test -d "$(value old-data)"
 say "Life goes on: writes, archiving, the next backup"
 step "it takes writes" sql "INSERT INTO demo VALUES (999999, 'after the restore')"
 step "WAL goes to the repository again" wait_archiving
-step "the next full backup" run juju run postgresql/leader create-backup
+step "the next full backup" works juju run postgresql/leader create-backup
 say "And back further, to the first full backup"
-step "restore of the full backup" run juju run postgresql/leader restore "backup-id=$FULL_ID"
+step "restore of the full backup" works juju run postgresql/leader restore "backup-id=$FULL_ID"
 AFTER=$(checksum)
 echo "  demo: $AFTER"
 step "every row is as it was then" test "$AFTER" = "$FULL_SUM"

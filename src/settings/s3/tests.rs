@@ -1,3 +1,5 @@
+//! Tables of what is good and what is refused.
+
 use super::*;
 use crate::secrets::ExposeSecret;
 

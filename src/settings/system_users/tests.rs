@@ -1,3 +1,5 @@
+//! Tables of what is good and what is refused.
+
 use super::*;
 
 fn content(changes: &[(&str, &str)]) -> BTreeMap<String, String> {
