@@ -23,6 +23,8 @@ pub struct UnitFile {
     pub juju_version: String,
     pub address: String,
     pub planned_units: u32,
+    /// The unit that holds the cluster: `postgresql/0`; empty until it is named.
+    pub founder: String,
     /// The last good options.
     pub config: Value,
     /// The last good system users, keys `<user>-password`.

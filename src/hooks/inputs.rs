@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::system_users;
+use super::{founder, system_users};
 use crate::agent::{RepositoryRecord, UnitFile};
 use crate::juju::{Context, Juju, JujuError, SecretAnswer};
 use crate::model::AgentError;
@@ -29,6 +29,9 @@ pub(super) async fn gather(
     file.juju_version = context.juju_version.clone();
     file.address = juju.address(PEERS).await.map_err(asked)?;
     file.planned_units = juju.planned_units().await.map_err(asked)?;
+    if let Some(peers) = juju.relation_ids(PEERS).await.map_err(asked)?.into_iter().next() {
+        founder::gather(juju, context, &peers, file).await.map_err(asked)?;
+    }
     let mut conditions = Vec::new();
     conditions.extend(options(juju.config().await.map_err(asked)?, file));
     conditions.extend(system_users::gather(juju, context, file, scratch).await?);

@@ -1,6 +1,7 @@
 //! Hooks. Nearly every one runs the same reconcile: nothing waits for "its"
 //! event, and a fault that heals outside heals the status at the next hook.
 
+mod founder;
 mod inputs;
 mod install;
 mod reconcile;

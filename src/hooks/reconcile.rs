@@ -1,13 +1,13 @@
 //! One reconcile for all hooks: observe, compare with what is asked for, do
 //! the next needed thing, set the status.
 
-use super::{inputs, repository, start_member};
+use super::{founder, inputs, repository, start_member};
 use crate::actions;
 use crate::agent::{Agent, UnitFile};
 use crate::cluster::Layout;
 use crate::juju::{Context, Juju, JujuError};
 use crate::model::AgentError;
-use crate::policy::status::{Condition, blocked, unit_status, waiting};
+use crate::policy::status::{Condition, maintenance, unit_status, waiting};
 use crate::sys::environment::Vars;
 use crate::sys::process::OsUser;
 
@@ -43,7 +43,14 @@ async fn on_storage(
     }
     let path = vars.get("PATH").map(String::as_str).unwrap_or_default();
     let mut agent = Agent::new(path, storage, file)?;
-    let _lock = agent.lock()?;
+    let _lock = match agent.lock() {
+        Ok(lock) => lock,
+        // A person's backup or restore by the command line: it will end.
+        Err(busy) => {
+            conditions.push(maintenance(busy.explain()));
+            return Ok(conditions);
+        }
+    };
     conditions.extend(act(&mut agent, juju).await?);
     agent.save()?;
     Ok(conditions)
@@ -51,9 +58,8 @@ async fn on_storage(
 
 /// In this order: what a crash left, the member, the repository.
 async fn act(agent: &mut Agent, juju: &Juju) -> Result<Vec<Condition>, AgentError> {
-    if !founder(agent) {
-        let text = format!("this release runs one unit; juju remove-unit {}", agent.unit);
-        return Ok(vec![blocked(text)]);
+    if let Some(condition) = founder::not_ours(agent) {
+        return Ok(vec![condition]);
     }
     let mut conditions = actions::after_crash(agent, juju).await;
     let started = start_member::start(agent, juju).await;
@@ -63,9 +69,4 @@ async fn act(agent: &mut Agent, juju: &Juju) -> Result<Vec<Condition>, AgentErro
         conditions.extend(repository::reconcile(agent, juju).await);
     }
     Ok(conditions)
-}
-
-/// The unit that holds the cluster's data. Others joining comes next.
-fn founder(agent: &Agent) -> bool {
-    agent.unit.number == 0 || agent.file.planned_units == 1
 }

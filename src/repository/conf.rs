@@ -1,6 +1,9 @@
 //! pgbackrest.conf of this unit, from options and relation data.
 
+use std::path::{Path, PathBuf};
+
 use crate::agent::Agent;
+use crate::cluster::Layout;
 use crate::engine::pgbackrest::conf::{self, Conf};
 use crate::model::AgentError;
 use crate::settings::S3Settings;
@@ -8,21 +11,52 @@ use crate::store::Store;
 use crate::sys::environment;
 use crate::sys::files::{self, Access};
 
+/// In force, or only for a look: archiving must not go to a repository that may
+/// turn out to be another cluster's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    InForce,
+    Candidate,
+}
+
+impl Use {
+    pub fn conf(self, layout: &Layout) -> PathBuf {
+        match self {
+            Self::InForce => layout.pgbackrest_conf(),
+            Self::Candidate => layout.etc().join("pgbackrest.candidate.conf"),
+        }
+    }
+
+    fn ca(self, layout: &Layout) -> PathBuf {
+        match self {
+            Self::InForce => layout.repository_ca(),
+            Self::Candidate => layout.etc().join("repository-ca.candidate.pem"),
+        }
+    }
+}
+
+/// The candidate was looked at: its keys need not lie about twice.
+pub(super) fn drop_candidate(agent: &Agent) -> Result<(), AgentError> {
+    let (conf, ca) = (Use::Candidate.conf(agent.layout()), Use::Candidate.ca(agent.layout()));
+    let removed = files::remove_file(&conf).and_then(|()| files::remove_file(&ca));
+    removed.map_err(|error| AgentError::fault("removing the candidate's configuration", error))
+}
+
 /// pgbackrest.conf and the store's certificate authority.
-pub(super) fn write_conf(agent: &Agent, settings: &S3Settings, store: &Store) -> Result<(), AgentError> {
+pub(super) fn write_conf(agent: &Agent, settings: &S3Settings, store: &Store, to: Use) -> Result<(), AgentError> {
     let failed = |error: std::io::Error| AgentError::fault("writing pgbackrest.conf", error);
     let access = Access::ReadableBy(agent.user.clone());
-    let ca_file = agent.layout().repository_ca();
+    let ca_file = to.ca(agent.layout());
     match &settings.ca_chain {
         Some(pem) => drop(files::write(&ca_file, pem.as_bytes(), &access).map_err(failed)?),
         None => files::remove_file(&ca_file).map_err(failed)?,
     }
-    let conf = engine_conf(agent, settings, store)?;
+    let conf = engine_conf(agent, settings, store, &ca_file)?;
     let text = conf::render(&conf).map_err(|error| AgentError::refused(error.to_string(), ""))?;
-    files::write(&agent.layout().pgbackrest_conf(), text.as_bytes(), &access).map(|_| ()).map_err(failed)
+    files::write(&to.conf(agent.layout()), text.as_bytes(), &access).map(|_| ()).map_err(failed)
 }
 
-fn engine_conf(agent: &Agent, settings: &S3Settings, store: &Store) -> Result<Conf, AgentError> {
+fn engine_conf(agent: &Agent, settings: &S3Settings, store: &Store, ca_file: &Path) -> Result<Conf, AgentError> {
     let config = agent.config()?;
     let layout = agent.layout();
     Ok(Conf {
@@ -41,7 +75,7 @@ fn engine_conf(agent: &Agent, settings: &S3Settings, store: &Store) -> Result<Co
                 key: settings.access_key.clone(),
                 key_secret: settings.secret_key.clone(),
                 token: settings.session_token.clone(),
-                ca_file: settings.ca_chain.as_ref().map(|_| layout.repository_ca()),
+                ca_file: settings.ca_chain.as_ref().map(|_| ca_file.to_owned()),
             },
             bundle: config.bundle,
             retention_days: settings.retention_days,

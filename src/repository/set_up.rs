@@ -3,8 +3,9 @@
 //! told in the store's own words, and tried again by the next hook or action.
 
 use super::archiving::use_archiving;
-use super::conf::write_conf;
+use super::conf::{Use, drop_candidate, write_conf};
 use crate::agent::Agent;
+use crate::engine::pgbackrest::Engine;
 use crate::model::AgentError;
 use crate::policy::ownership::{self, Ownership};
 use crate::settings::S3Settings;
@@ -30,12 +31,15 @@ pub async fn ensure(agent: &mut Agent, say: impl AsyncFn(&str)) -> Result<(), Ag
 async fn set_up(agent: &mut Agent, settings: &S3Settings, say: impl AsyncFn(&str)) -> Result<(), AgentError> {
     let store = Store::open(settings).map_err(|error| AgentError::fault("opening the repository", error))?;
     if agent.file.repository_ready {
-        write_conf(agent, settings, &store)?;
+        write_conf(agent, settings, &store, Use::InForce)?;
         return store.look().await.map_err(|error| AgentError::fault("the repository does not answer", error));
     }
     store.ensure_bucket().await.map_err(|error| AgentError::fault("the repository", error))?;
-    write_conf(agent, settings, &store)?;
-    own(agent, &store).await?;
+    write_conf(agent, settings, &store, Use::Candidate)?;
+    let owned = own(agent, &store).await;
+    drop_candidate(agent)?;
+    owned?;
+    write_conf(agent, settings, &store, Use::InForce)?;
     say("initialising stanza").await;
     let engine = agent.engine();
     engine.stanza_create().await.map_err(|error| AgentError::fault("initialising the stanza", error))?;
@@ -56,7 +60,8 @@ async fn own(agent: &Agent, store: &Store) -> Result<(), AgentError> {
     let found = store::read_markers(store).await.map_err(read)?;
     let has_stanza = found.stanzas.iter().any(|stanza| stanza == agent.stanza.as_str());
     let catalog_system_id = if has_stanza {
-        let catalog = agent.engine().catalog().await;
+        let engine = Engine { config: Use::Candidate.conf(agent.layout()), ..agent.engine() };
+        let catalog = engine.catalog().await;
         catalog.map_err(|error| AgentError::fault("reading the catalog", error))?.system_id
     } else {
         None
