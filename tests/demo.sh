@@ -20,6 +20,7 @@ SUMMARY=()
 OUT=
 
 juju() { "$BIN_DIR/localjuju" "$@"; }
+cd "$CHARMS_DIR" || exit 1
 
 finish() {
     local code=$?
@@ -84,8 +85,8 @@ checksum() { sql "SELECT count(*) || ' rows, ' || md5(string_agg(id || ':' || v,
 
 say "A model, an object storage with TLS, a PostgreSQL cluster of one unit"
 run juju add-model demo
-run juju deploy "$CHARMS_DIR/object-storage" object-storage --config bucket=backups
-step "deploy the charm" run juju deploy "$CHARMS_DIR/postgresql" postgresql
+run juju deploy ./object-storage --config bucket=backups
+step "deploy the charm" run juju deploy ./postgresql
 step "the cluster comes up" until_status '^postgresql/0\*? +active' 180
 run juju status
 
@@ -138,7 +139,7 @@ step "and as JSON" eval 'run juju run postgresql/leader list-backups format=json
 
 say "Refusals name what is wrong and what to do"
 step "an unknown type" refused juju run postgresql/leader create-backup type=tar
-step "an unknown backup-id" eval 'refused juju run postgresql/leader restore backup-id=2001-01-01T00:00:00Z && says "Invalid backup-id"'
+step "an unknown backup-id" eval 'refused juju run --wait=15m postgresql/leader restore backup-id=2001-01-01T00:00:00Z && says "Invalid backup-id"'
 step "data is untouched" eval 'test "$(sql "SELECT count(*) FROM demo")" = 60000'
 
 say "An accident"
@@ -146,7 +147,7 @@ sql "DELETE FROM demo WHERE id > 10" >/dev/null
 echo "  demo: $(checksum)"
 
 say "Restore the incremental backup"
-step "restore" works juju run postgresql/leader restore "backup-id=$INCR_ID"
+step "restore" works juju run --wait=15m postgresql/leader restore "backup-id=$INCR_ID"
 AFTER=$(checksum)
 echo "  demo: $AFTER"
 step "every row is as it was at the backup" test "$AFTER" = "$INCR_SUM"
@@ -157,7 +158,7 @@ step "it takes writes" sql "INSERT INTO demo VALUES (999999, 'after the restore'
 step "WAL goes to the repository again" wait_archiving
 step "the next full backup" works juju run postgresql/leader create-backup
 say "And back further, to the first full backup"
-step "restore of the full backup" works juju run postgresql/leader restore "backup-id=$FULL_ID"
+step "restore of the full backup" works juju run --wait=15m postgresql/leader restore "backup-id=$FULL_ID"
 AFTER=$(checksum)
 echo "  demo: $AFTER"
 step "every row is as it was then" test "$AFTER" = "$FULL_SUM"

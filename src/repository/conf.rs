@@ -1,9 +1,10 @@
 //! pgbackrest.conf of this unit, from options and relation data.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::agent::Agent;
 use crate::cluster::Layout;
+use crate::engine::pgbackrest::Engine;
 use crate::engine::pgbackrest::conf::{self, Conf};
 use crate::model::AgentError;
 use crate::settings::S3Settings;
@@ -11,12 +12,15 @@ use crate::store::Store;
 use crate::sys::environment;
 use crate::sys::files::{self, Access};
 
-/// In force, or only for a look: archiving must not go to a repository that may
-/// turn out to be another cluster's.
+/// What a configuration is for. Archiving must not go to a repository that may
+/// turn out to be another cluster's; and a restore beside the running cluster
+/// must not share its spool, whose acknowledgements it would remove (archiving
+/// then waits a minute for each that is lost).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
     InForce,
     Candidate,
+    Beside,
 }
 
 impl Use {
@@ -24,15 +28,32 @@ impl Use {
         match self {
             Self::InForce => layout.pgbackrest_conf(),
             Self::Candidate => layout.etc().join("pgbackrest.candidate.conf"),
+            Self::Beside => layout.etc().join("pgbackrest.restore.conf"),
         }
+    }
+
+    fn paths(self, layout: &Layout) -> conf::Paths {
+        let (lock, spool) = match self {
+            Self::Beside => (layout.lock().join("restore"), layout.spool().join("restore")),
+            Self::InForce | Self::Candidate => (layout.lock(), layout.spool()),
+        };
+        conf::Paths { log: layout.log(), lock, spool }
     }
 
     fn ca(self, layout: &Layout) -> PathBuf {
         match self {
-            Self::InForce => layout.repository_ca(),
+            Self::InForce | Self::Beside => layout.repository_ca(),
             Self::Candidate => layout.etc().join("repository-ca.candidate.pem"),
         }
     }
+}
+
+/// The engine for a restore beside the running cluster.
+pub fn engine_beside(agent: &Agent) -> Result<Engine, AgentError> {
+    let settings = agent.repository().ok_or_else(|| AgentError::refused(agent.no_repository(), ""))??;
+    write_conf(agent, &settings, &agent.store()?, Use::Beside)?;
+    let (config, lock_dir) = (Use::Beside.conf(agent.layout()), Use::Beside.paths(agent.layout()).lock);
+    Ok(Engine { config, lock_dir, ..agent.engine() })
 }
 
 /// The candidate was looked at: its keys need not lie about twice.
@@ -51,12 +72,12 @@ pub(super) fn write_conf(agent: &Agent, settings: &S3Settings, store: &Store, to
         Some(pem) => drop(files::write(&ca_file, pem.as_bytes(), &access).map_err(failed)?),
         None => files::remove_file(&ca_file).map_err(failed)?,
     }
-    let conf = engine_conf(agent, settings, store, &ca_file)?;
+    let conf = engine_conf(agent, settings, store, to)?;
     let text = conf::render(&conf).map_err(|error| AgentError::refused(error.to_string(), ""))?;
     files::write(&to.conf(agent.layout()), text.as_bytes(), &access).map(|_| ()).map_err(failed)
 }
 
-fn engine_conf(agent: &Agent, settings: &S3Settings, store: &Store, ca_file: &Path) -> Result<Conf, AgentError> {
+fn engine_conf(agent: &Agent, settings: &S3Settings, store: &Store, to: Use) -> Result<Conf, AgentError> {
     let config = agent.config()?;
     let layout = agent.layout();
     Ok(Conf {
@@ -75,7 +96,7 @@ fn engine_conf(agent: &Agent, settings: &S3Settings, store: &Store, ca_file: &Pa
                 key: settings.access_key.clone(),
                 key_secret: settings.secret_key.clone(),
                 token: settings.session_token.clone(),
-                ca_file: settings.ca_chain.as_ref().map(|_| ca_file.to_owned()),
+                ca_file: settings.ca_chain.as_ref().map(|_| to.ca(layout)),
             },
             bundle: config.bundle,
             retention_days: settings.retention_days,
@@ -83,7 +104,7 @@ fn engine_conf(agent: &Agent, settings: &S3Settings, store: &Store, ca_file: &Pa
         compression: compression(&config),
         process_max: config.process_max.resolve(environment::cores() as usize),
         archive_async: config.archive_async,
-        paths: conf::Paths { log: layout.log(), lock: layout.lock(), spool: layout.spool() },
+        paths: to.paths(layout),
         stanza: conf::StanzaConf {
             name: agent.stanza.clone(),
             pg_path: layout.data(),

@@ -8,6 +8,7 @@ use crate::engine::pgbackrest::RestoreRequest;
 use crate::model::AgentError;
 use crate::policy::restore::RestorePlan;
 use crate::report;
+use crate::repository;
 use crate::restore::Record;
 use crate::sys::{clock, environment, files};
 
@@ -22,7 +23,7 @@ pub(super) async fn fetch(
     let beside = agent.layout().beside(&record.id);
     let prepared = files::remove_folder(&beside).and_then(|()| files::make_folder(&beside, Some(&agent.user), 0o700));
     prepared.map_err(|error| AgentError::fault("making room beside the cluster", error))?;
-    let engine = agent.engine();
+    let engine = repository::engine_beside(agent)?;
     let failed = |error| AgentError::fault("fetching the backup", error);
     let request = RestoreRequest {
         label: plan.backup.label.clone(),
