@@ -42,6 +42,12 @@ demo: deps-build ## the main job: a cluster, a backup and a restore on this mach
 	@$(MAKE) --no-print-directory build PROFILE=$(PROFILE)
 	@$(call programs,$(PROFILE)) KEEP=$(KEEP) PROFILE=$(PROFILE) tests/demo.sh
 
+.PHONY: transcript
+transcript: ## run the demo and put what it printed into README.md
+	@$(MAKE) --no-print-directory demo PROFILE=$(PROFILE) > target/demo.log 2>&1 || { tail -n 40 target/demo.log; exit 1; }
+	@sed -n '/^# A model/,$$p' target/demo.log > target/transcript.log
+	@tests/package/transcript.sh target/transcript.log
+
 # One build of everything first: the tests start the programs and host the charms that it makes. `--all-targets` builds with
 # the same features as `cargo test` does, so that nothing is compiled twice.
 .PHONY: test
