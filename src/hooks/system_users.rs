@@ -72,10 +72,10 @@ async fn from_own_secret(
     };
     let bag = juju.app_bag(&peers, &context.unit.application).await.map_err(asked)?;
     if let Some(uri) = bag.get(PEER_KEY) {
-        if let SecretAnswer::Content(content) = juju.secret(uri).await.map_err(asked)? {
-            if SystemUsers::from_content(&content, None).is_ok() {
-                file.users = content;
-            }
+        if let SecretAnswer::Content(content) = juju.secret(uri).await.map_err(asked)?
+            && SystemUsers::from_content(&content, None).is_ok()
+        {
+            file.users = content;
         }
         return Ok(None);
     }
