@@ -4,7 +4,7 @@
 use crate::agent::Agent;
 use crate::cluster::{MemberState, PatroniError};
 use crate::engine::pgbackrest::EngineError;
-use crate::model::{Catalog, Observed, Role, UnitName};
+use crate::model::{Catalog, Observed, Role, UnitName, error_chain};
 use crate::policy::Facts;
 
 /// Everything the right to back up hangs on. The catalog is asked for only when
@@ -35,6 +35,15 @@ pub async fn facts(agent: &Agent, restore_under_way: Option<String>, catalog: &O
 pub async fn catalog(agent: &Agent) -> Observed<Catalog> {
     if agent.repository().is_none() {
         return Observed::unknown(agent.no_repository());
+    }
+    // The store's own words, before pgBackRest's about them.
+    match agent.store() {
+        Err(error) => return Observed::unknown(error.explain()),
+        Ok(store) => {
+            if let Err(error) = store.look().await {
+                return Observed::unknown(error_chain(&error));
+            }
+        }
     }
     Observed::<Catalog>::from_result::<EngineError>(agent.engine().catalog().await)
 }

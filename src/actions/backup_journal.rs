@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
 use crate::model::{AgentError, BackupKind, FailedRun, error_chain};
-use crate::policy::status::Condition;
 use crate::store;
 use crate::sys::clock;
 use crate::sys::files::{self, Access};
@@ -19,6 +18,16 @@ pub(super) struct RunningRecord {
     pub request: String,
     pub kind: BackupKind,
     pub started: DateTime<Utc>,
+    /// It ended without a backup, and the repository does not know yet.
+    #[serde(default)]
+    pub failed: Option<FailedNote>,
+}
+
+/// What the repository is to be told of a run that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FailedNote {
+    pub run: FailedRun,
+    pub log: String,
 }
 
 fn path(agent: &Agent) -> std::path::PathBuf {
@@ -43,29 +52,40 @@ pub(super) fn read(agent: &Agent) -> Result<Option<RunningRecord>, AgentError> {
         .map_err(|error| AgentError::fault("reading the journal", error))
 }
 
-/// The engine's processes died with the agent; what is left to do is to say so
-/// in the repository. The caller holds the unit's lock, so nobody is at work.
-pub(super) async fn after_crash(agent: &Agent) -> Vec<Condition> {
-    let Ok(Some(record)) = read(agent) else { return Vec::new() };
+/// Tells the repository of a run that failed, or whose agent was killed (the
+/// engine's processes died with it). While the repository is away the journal
+/// waits. The caller holds the unit's lock, so nobody is at work.
+pub(super) async fn after_crash(agent: &Agent) {
+    let Ok(Some(record)) = read(agent) else { return };
     if let Err(error) = settle(agent, &record).await {
         tracing::warn!("a backup was broken off; its record waits for the repository: {}", error_chain(&error));
     }
-    Vec::new()
 }
 
 async fn settle(agent: &Agent, record: &RunningRecord) -> Result<(), AgentError> {
-    let catalog = agent.engine().catalog().await.map_err(|error| AgentError::fault("reading the catalog", error))?;
-    if catalog.annotated(crate::engine::pgbackrest::REQUEST_ANNOTATION, &record.request).is_none() {
-        let run = FailedRun {
-            kind: record.kind,
-            unit: agent.unit.to_string(),
-            started: record.started,
-            finished: clock::now(),
-            reason: "interrupted: the agent was killed while the backup ran".to_owned(),
-        };
-        let log = "The agent was killed; the engine's output went with it.\n";
-        let kept = store::record_failed(&agent.store()?, &agent.stanza, &run, log).await;
+    let note = match &record.failed {
+        Some(note) => Some(note.clone()),
+        None => killed(agent, record).await?,
+    };
+    if let Some(FailedNote { run, log }) = note {
+        let kept = store::record_failed(&agent.store()?, &agent.stanza, &run, &log).await;
         kept.map_err(|error| AgentError::fault("keeping the record of a broken backup", error))?;
     }
     close(agent)
+}
+
+/// The agent died while the engine ran; the backup may have been finished all the same.
+async fn killed(agent: &Agent, record: &RunningRecord) -> Result<Option<FailedNote>, AgentError> {
+    let catalog = agent.engine().catalog().await.map_err(|error| AgentError::fault("reading the catalog", error))?;
+    if catalog.annotated(crate::engine::pgbackrest::REQUEST_ANNOTATION, &record.request).is_some() {
+        return Ok(None);
+    }
+    let run = FailedRun {
+        kind: record.kind,
+        unit: agent.unit.to_string(),
+        started: record.started,
+        finished: clock::now(),
+        reason: "interrupted: the agent was killed while the backup ran".to_owned(),
+    };
+    Ok(Some(FailedNote { run, log: "The agent was killed; the engine's output went with it.\n".to_owned() }))
 }

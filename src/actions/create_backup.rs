@@ -4,10 +4,13 @@
 
 use std::time::Duration;
 
-use super::backup_journal::{self, RunningRecord};
+use tokio::time::Instant;
+
+use super::backup_journal::{self, FailedNote, RunningRecord};
+use super::watch::{self, WatchError};
 use super::{Progress, Results};
 use crate::agent::Agent;
-use crate::engine::pgbackrest::{Ended, EngineError, REQUEST_ANNOTATION, RunningProcess};
+use crate::engine::pgbackrest::{EngineError, REQUEST_ANNOTATION};
 use crate::model::{AgentError, Backup, BackupId, BackupKind, BackupPlan, FailedRun, Observed, error_chain};
 use crate::store::{self, Store};
 use crate::sys::{clock, environment};
@@ -22,14 +25,13 @@ pub async fn create_backup(agent: &mut Agent, progress: &Progress, kind: BackupK
     let _lock = agent.lock()?;
     super::heal(agent, progress).await;
     let agent = &*agent;
+    backup_journal::after_crash(agent).await;
     let (plan, record) = decide(agent, kind).await?;
     let store = agent.store()?;
     before(agent, &store, &record).await?;
     backup_journal::open(agent, &record)?;
-    let outcome = run(agent, progress, &plan, &record).await;
-    let outcome = finish(agent, &store, &record, outcome).await;
-    let closed = backup_journal::close(agent);
-    outcome.and_then(|results| closed.map(|()| results))
+    let outcome = run(agent, progress, &store, &plan, &record).await;
+    finish(agent, &store, &record, outcome).await
 }
 
 async fn decide(agent: &Agent, kind: BackupKind) -> Result<(BackupPlan, RunningRecord), AgentError> {
@@ -41,14 +43,12 @@ async fn decide(agent: &Agent, kind: BackupKind) -> Result<(BackupPlan, RunningR
     let plan = policy::plan_backup(&facts, kind)?;
     let random = environment::random_hex(16).map_err(|error| AgentError::fault("naming the request", error))?;
     let request = format!("{}-{random}", agent.unit.member());
-    Ok((plan, RunningRecord { request, kind, started: clock::now() }))
+    Ok((plan, RunningRecord { request, kind, started: clock::now(), failed: None }))
 }
 
 /// The repository takes what we write, before the database is disturbed.
 async fn before(agent: &Agent, store: &Store, record: &RunningRecord) -> Result<(), AgentError> {
-    store::canary(store, &record.request)
-        .await
-        .map_err(|error| AgentError::fault("Failed to upload metadata to provided S3", error))?;
+    store::canary(store, &record.request).await.map_err(|error| not_writable(agent, record, &error))?;
     let about = store::Latest {
         requested: record.started,
         model: agent.file.model.clone(),
@@ -57,7 +57,17 @@ async fn before(agent: &Agent, store: &Store, record: &RunningRecord) -> Result<
         juju_version: agent.file.juju_version.clone(),
     };
     let put = store::put_latest(store, &agent.stanza, &about).await;
-    put.map_err(|error| AgentError::fault("Failed to upload metadata to provided S3", error))
+    put.map_err(|error| not_writable(agent, record, &error))
+}
+
+fn not_writable(agent: &Agent, record: &RunningRecord, error: &dyn std::error::Error) -> AgentError {
+    AgentError::refused(
+        format!("Failed to upload metadata to provided S3: {}", error_chain(error)),
+        format!(
+            "The database was not touched. When the store takes writes again: juju run {} create-backup type={}",
+            agent.unit, record.kind
+        ),
+    )
 }
 
 struct Made {
@@ -72,7 +82,13 @@ struct Broken {
     log: String,
 }
 
-async fn run(agent: &Agent, progress: &Progress, plan: &BackupPlan, record: &RunningRecord) -> Result<Made, Broken> {
+async fn run(
+    agent: &Agent,
+    progress: &Progress,
+    store: &Store,
+    plan: &BackupPlan,
+    record: &RunningRecord,
+) -> Result<Made, Broken> {
     let engine = agent.engine();
     let failed = |log: String| move |error: EngineError| Broken { log, error: backup_failed(agent, error) };
     let total = match agent.postgres().await {
@@ -81,7 +97,13 @@ async fn run(agent: &Agent, progress: &Progress, plan: &BackupPlan, record: &Run
     };
     progress.say(&format!("{} backup of {} started", record.kind, agent.stanza)).await;
     let process = engine.start_backup(plan, &record.request).await.map_err(failed(String::new()))?;
-    let ended = watched(agent, progress, process, total, record).await.map_err(failed(String::new()))?;
+    let mut told = None;
+    let tell = async || tell(agent, progress, total, record, &mut told).await;
+    let ended = match watch::to_the_end(&engine, store, process, WATCH, tell).await {
+        Ok(ended) => ended,
+        Err(WatchError::Engine(error)) => return Err(failed(String::new())(error)),
+        Err(gone) => return Err(broken_off(agent, record, gone)),
+    };
     let text = store::log_text(&ended.log.stdout, &ended.log.stderr);
     ended.outcome.map_err(failed(text.clone()))?;
     match prove(agent, record).await {
@@ -90,33 +112,21 @@ async fn run(agent: &Agent, progress: &Progress, plan: &BackupPlan, record: &Run
     }
 }
 
-/// Waits for the engine and tells how far it is.
-async fn watched(
+/// Tells how far the engine is: as soon as it knows, then every [`TELL`].
+async fn tell(
     agent: &Agent,
     progress: &Progress,
-    process: RunningProcess,
     total: Option<u64>,
     record: &RunningRecord,
-) -> Result<Ended, EngineError> {
-    let engine = agent.engine();
-    let end = engine.end(process);
-    tokio::pin!(end);
-    let (mut told, mut tick) = (clock::now(), tokio::time::interval(WATCH));
-    let mut last = None;
-    loop {
-        tokio::select! {
-            done = &mut end => return done,
-            _ = tick.tick() => {
-                let now = clock::now();
-                let percent = engine.running_backup().await.ok().flatten().and_then(|running| running.percent_hundredths);
-                let due = (now - told).to_std().is_ok_and(|since| since >= TELL) || (last.is_none() && percent.is_some());
-                if let Some(percent) = percent.filter(|_| due) {
-                    let elapsed = (now - record.started).to_std().unwrap_or_default();
-                    progress.say(&report::progress::line(percent, total, elapsed)).await;
-                    (told, last) = (now, Some(percent));
-                }
-            }
-        }
+    told: &mut Option<Instant>,
+) {
+    let running = agent.engine().running_backup().await.ok().flatten();
+    let percent = running.and_then(|running| running.percent_hundredths);
+    let elapsed = (clock::now() - record.started).to_std().unwrap_or_default();
+    let due = told.map_or(elapsed >= TELL || percent.is_some(), |told| told.elapsed() >= TELL);
+    if due {
+        progress.say(&report::progress::line(percent.unwrap_or(0), total, elapsed)).await;
+        *told = Some(Instant::now());
     }
 }
 
@@ -154,6 +164,21 @@ fn backup_failed(agent: &Agent, error: EngineError) -> AgentError {
     AgentError::refused(format!("Failed to backup PostgreSQL with error: {}", error_chain(&error)), hint)
 }
 
+fn broken_off(agent: &Agent, record: &RunningRecord, gone: WatchError) -> Broken {
+    let log = match &gone {
+        WatchError::StoreGone { log: Some(log), .. } => store::log_text(&log.stdout, &log.stderr),
+        _ => String::new(),
+    };
+    let error = AgentError::refused(
+        format!("Failed to backup PostgreSQL with error: {}", error_chain(&gone)),
+        format!(
+            "Nothing is left to clean up. When the store answers again: juju run {} create-backup type={}",
+            agent.unit, record.kind
+        ),
+    );
+    Broken { error, log }
+}
+
 /// Leaves a log object in the repository, whatever came of it.
 async fn finish(
     agent: &Agent,
@@ -163,6 +188,7 @@ async fn finish(
 ) -> Result<Results, AgentError> {
     match outcome {
         Ok(made) => {
+            backup_journal::close(agent)?;
             let mut results = report::results::created(&made.backup);
             // The backup is there and proven: a log that could not be left does not undo it.
             if let Err(error) = store::put_log(store, &agent.stanza, made.backup.id(), &made.log).await {
@@ -172,10 +198,9 @@ async fn finish(
         }
         Err(broken) => {
             let run = failed_run(agent, record, &broken.error);
-            let kept = store::record_failed(store, &agent.stanza, &run, &broken.log).await;
-            if let Err(error) = kept {
-                tracing::warn!("the failed run could not be recorded in the repository: {}", error_chain(&error));
-            }
+            let failed = RunningRecord { failed: Some(FailedNote { run, log: broken.log }), ..record.clone() };
+            backup_journal::open(agent, &failed)?;
+            backup_journal::after_crash(agent).await;
             Err(broken.error)
         }
     }

@@ -24,7 +24,7 @@ pub async fn list_backups(agent: &Agent, format: ListFormat) -> Result<Results, 
                 "Failed to list PostgreSQL backups with error: Failed to list backups with error: {}",
                 error_chain(&error)
             ),
-            "",
+            "Nothing was changed; when the store answers again, so does this",
         ),
     })?;
     let text = match format {
@@ -45,9 +45,11 @@ async fn listing(agent: &Agent) -> Result<Listing, AgentError> {
     };
     let engine = agent.engine();
     let store = agent.store()?;
-    let (catalog, failed) = tokio::join!(engine.catalog(), failed_runs(&store, &agent.stanza, FAILED_SHOWN));
-    let catalog = catalog.map_err(|error| AgentError::fault("reading the catalog", error))?;
-    let failed = failed.map_err(|error| AgentError::fault("reading failed runs", error))?;
+    // Our own client first: a store that is away says so in its own words, and
+    // at once; the engine has more patience than the user.
+    let failed = failed_runs(&store, &agent.stanza, FAILED_SHOWN).await;
+    let failed = failed.map_err(|error| AgentError::fault("reading the repository", error))?;
+    let catalog = engine.catalog().await.map_err(|error| AgentError::fault("reading the catalog", error))?;
     let histories = histories(agent, &catalog).await?;
     let running = engine.running_backup().await.map_err(|error| AgentError::fault("asking the engine", error))?;
     let kind = super::backup_journal::read(agent)?;

@@ -6,6 +6,7 @@ mod list_backups;
 mod output;
 mod params;
 mod restore;
+mod watch;
 
 use crate::agent::{Agent, UnitFile};
 use crate::cluster::Layout;
@@ -79,7 +80,6 @@ async fn load(vars: &Vars, context: &Context, juju: &Juju) -> Result<Agent, Agen
 
 /// What a killed action left is cleaned up by the next hook.
 pub async fn after_crash(agent: &mut Agent, _juju: &Juju) -> Vec<crate::policy::status::Condition> {
-    let mut conditions = backup_journal::after_crash(agent).await;
-    conditions.extend(restore::after_crash(agent).await);
-    conditions
+    backup_journal::after_crash(agent).await;
+    restore::after_crash(agent).await
 }

@@ -209,7 +209,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let user = OsUser(nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name);
         let auto = dir.path().join("postgresql.auto.conf");
-        files::write(&auto, b"work_mem = '8MB'\nrestore_command = 'x'\nrecovery_target = 'immediate'\n", &Access::Private).unwrap();
+        files::write(
+            &auto,
+            b"work_mem = '8MB'\nrestore_command = 'x'\nrecovery_target = 'immediate'\n",
+            &Access::Private,
+        )
+        .unwrap();
         files::write(&dir.path().join("patroni.dynamic.json"), b"{}", &Access::Private).unwrap();
         tidy(dir.path(), &user).unwrap();
         assert_eq!(std::fs::read_to_string(auto).unwrap(), "work_mem = '8MB'\n");

@@ -102,6 +102,11 @@ impl Invocation {
     }
 }
 
+/// Asks a process that we started to end.
+pub fn terminate(pid: u32) {
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGTERM);
+}
+
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::actions::Progress;
+use crate::actions::{Progress, watch};
 use crate::agent::Agent;
 use crate::engine::pgbackrest::RestoreRequest;
 use crate::model::AgentError;
@@ -32,18 +32,13 @@ pub(super) async fn fetch(
         process_max: environment::cores().max(1),
     };
     let process = engine.start_restore(&request).await.map_err(failed)?;
-    let end = engine.finish(process);
-    tokio::pin!(end);
-    let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + TELL, TELL);
-    loop {
-        tokio::select! {
-            done = &mut end => return done.map(|_| ()).map_err(failed),
-            _ = tick.tick() => {
-                let have = files::used_bytes(&beside).unwrap_or_default();
-                let hundredths = (have.saturating_mul(10_000) / plan.backup.size.max(1)).min(10_000) as u32;
-                let elapsed = (clock::now() - record.started).to_std().unwrap_or_default();
-                progress.say(&report::progress::line(hundredths, Some(plan.backup.size), elapsed)).await;
-            }
-        }
-    }
+    let tell = async || {
+        let have = files::used_bytes(&beside).unwrap_or_default();
+        let hundredths = (have.saturating_mul(10_000) / plan.backup.size.max(1)).min(10_000) as u32;
+        let elapsed = (clock::now() - record.started).to_std().unwrap_or_default();
+        progress.say(&report::progress::line(hundredths, Some(plan.backup.size), elapsed)).await;
+    };
+    let ended = watch::to_the_end(&engine, &agent.store()?, process, TELL, tell).await;
+    let outcome = ended.map_err(|error| AgentError::fault("fetching the backup", error))?.outcome;
+    outcome.map_err(failed)
 }

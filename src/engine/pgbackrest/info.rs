@@ -141,7 +141,9 @@ fn catalog(stanza: &StanzaInfo) -> Result<Catalog, EngineError> {
 /// The repository knows the cause; the stanza only says "other".
 fn complaint(stanza: &StanzaInfo, code: i64) -> String {
     let causes = stanza.repo.iter().filter(|repo| repo.status.code == code);
-    let causes: Vec<_> = causes.map(|repo| repo.status.message.as_str()).collect();
+    // Behind the first line stand the request and its headers.
+    let first = |text: &'_ str| text.lines().next().unwrap_or_default().trim_end_matches(':').to_owned();
+    let causes: Vec<_> = causes.map(|repo| first(&repo.status.message)).collect();
     if causes.is_empty() { stanza.status.message.clone() } else { causes.join("; ") }
 }
 
