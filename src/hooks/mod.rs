@@ -21,6 +21,10 @@ pub async fn run(vars: &Vars, context: Context, juju: Juju, name: &str) -> Resul
         "install" => install::install(vars, &juju).await,
         "stop" | "remove" | "pgdata-storage-detaching" => teardown::teardown(vars, &context, &juju).await,
         "secret-remove" => teardown::remove_obsolete_secret(vars, &juju).await,
-        _ => reconcile::reconcile(vars, &context, &juju).await,
+        _ => {
+            // Storage is attached before `install` runs, and needs the packages' OS user.
+            install::install(vars, &juju).await?;
+            reconcile::reconcile(vars, &context, &juju).await
+        }
     }
 }

@@ -8,8 +8,9 @@ pub enum JujuError {
     Run(#[from] ProcessError),
     #[error("{tool}: {message}")]
     Refused { tool: &'static str, message: String },
+    /// Without serde's words: they quote what was met, which may be a secret.
     #[error("{tool} answered something that is not JSON of the expected shape")]
-    Shape { tool: &'static str, source: serde_json::Error },
+    Shape { tool: &'static str },
 }
 
 impl JujuError {

@@ -46,7 +46,7 @@ impl Juju {
 
     async fn set_bag(&self, args: &[&str], bag: &Bag) -> Result<(), JujuError> {
         let tool = "relation-set";
-        let document = serde_json::to_vec(bag).map_err(|source| JujuError::Shape { tool, source })?;
+        let document = serde_json::to_vec(bag).map_err(|_| JujuError::Shape { tool })?;
         let invocation = self.tool(tool).args(args.iter().copied()).args(["--file", "-"]).stdin(document);
         self.answer(tool, &invocation).await.map(|_| ())
     }

@@ -28,7 +28,7 @@ impl Juju {
         match self.answer(tool, &invocation).await {
             Ok(output) => serde_json::from_str(output.stdout.trim())
                 .map(SecretAnswer::Content)
-                .map_err(|source| JujuError::Shape { tool, source }),
+                .map_err(|_| JujuError::Shape { tool }),
             Err(JujuError::Refused { message, .. }) if message.contains("permission denied") => {
                 Ok(SecretAnswer::Denied)
             }
@@ -47,7 +47,7 @@ impl Juju {
         scratch: &Path,
     ) -> Result<String, JujuError> {
         let tool = "secret-add";
-        let document = serde_json::to_vec(content).map_err(|source| JujuError::Shape { tool, source })?;
+        let document = serde_json::to_vec(content).map_err(|_| JujuError::Shape { tool })?;
         let file = scratch.join(".secret-content.json");
         let handed_over = |source| JujuError::Refused { tool, message: format!("writing its content: {source}") };
         files::write(&file, &document, &Access::Private).map_err(handed_over)?;

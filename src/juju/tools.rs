@@ -52,11 +52,13 @@ impl Juju {
     pub(super) async fn json<T: DeserializeOwned>(&self, tool: &'static str, args: &[&str]) -> Result<T, JujuError> {
         let invocation = self.tool(tool).args(args.iter().copied()).args(["--format=json"]);
         let output = self.answer(tool, &invocation).await?;
-        serde_json::from_str(output.stdout.trim()).map_err(|source| JujuError::Shape { tool, source })
+        serde_json::from_str(output.stdout.trim()).map_err(|_| JujuError::Shape { tool })
     }
 
     async fn tell(&self, tool: &'static str, args: &[&str]) -> Result<(), JujuError> {
-        self.answer(tool, &self.tool(tool).args(args.iter().copied())).await.map(|_| ())
+        // A NUL cannot stand in an argument; it would keep the whole text from Juju.
+        let args = args.iter().map(|arg| arg.replace('\0', ""));
+        self.answer(tool, &self.tool(tool).args(args)).await.map(|_| ())
     }
 
     /// The charm's options as an object; unset ones without default are absent.
