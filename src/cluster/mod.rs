@@ -19,5 +19,5 @@ pub use isolated::{Isolated, IsolatedError, RunningServer, tidy};
 pub use layout::{Layout, PG_PORT};
 pub use member::Member;
 pub use patroni::{MemberState, Patroni, PatroniError};
-pub use patroni_conf::{Archiving, PatroniConf};
+pub use patroni_conf::{Archiving, PatroniConf, RenderError};
 pub use postgres::{Archiver, Postgres, SqlError};

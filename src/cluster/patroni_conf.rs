@@ -1,4 +1,4 @@
-//! patroni.yml, from typed values. The one module that writes YAML.
+//! patroni.yml, from typed values. The one module that knows YAML.
 
 use serde_json::{Value, json};
 
@@ -14,6 +14,14 @@ pub enum Archiving {
     Hold,
     /// Push it to the repository.
     Push { stanza: String },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    #[error("patroni.yml is not YAML")]
+    Yaml(#[from] serde_yaml::Error),
+    #[error("patroni.yml reads back as something else")]
+    Differs,
 }
 
 impl Archiving {
@@ -52,8 +60,15 @@ pub struct PatroniConf<'a> {
 }
 
 impl PatroniConf<'_> {
-    pub fn render(&self) -> Result<String, serde_yaml::Error> {
-        serde_yaml::to_string(&self.document())
+    /// JSON, which is YAML to every reader. A YAML writer of today leaves words
+    /// like `on`, `yes` or `0123` bare, and Patroni's reader (YAML 1.1) takes
+    /// them for booleans and octals: a password must not be one of those by
+    /// chance. What was written is read back before anybody relies on it.
+    pub fn render(&self) -> Result<String, RenderError> {
+        let document = self.document();
+        let text = format!("{document:#}\n");
+        let read: Value = serde_yaml::from_str(&text)?;
+        if read == document { Ok(text) } else { Err(RenderError::Differs) }
     }
 
     fn document(&self) -> Value {
@@ -190,6 +205,32 @@ mod tests {
     fn a_password_full_of_yaml_survives() {
         let got = document(&Archiving::Discard);
         assert_eq!(got["postgresql"]["authentication"]["superuser"]["password"], "p: \"'#{}\\ %");
+    }
+
+    #[test]
+    fn no_text_is_left_bare_for_an_older_reader_to_take_for_something_else() {
+        let secret = |text: &str| SecretString::from(text.to_owned());
+        let layout = Layout::below("/u");
+        let text = PatroniConf {
+            layout: &layout,
+            scope: "on",
+            member: "no",
+            address: "127.1.2.3",
+            etcd: &[],
+            bin_dir: "/b",
+            archiving: &Archiving::Discard,
+            archive_timeout: 0,
+            operator: &secret("yes"),
+            replication: &secret("0123"),
+            rewind: &secret("12:30:45"),
+            patroni: &secret("null"),
+            raft: &secret("1_000"),
+        }
+        .render()
+        .unwrap();
+        for word in ["on", "no", "yes", "0123", "12:30:45", "null", "1_000"] {
+            assert!(text.contains(&format!(": \"{word}\"")), "{word}");
+        }
     }
 
     #[test]
