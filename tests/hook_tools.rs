@@ -454,8 +454,8 @@ mod trouble {
             ("",                                                        "said\n", 1, "action-get: said"),
             ("",                                                        "",      1, "action-get: no message"),
             // A tool that says something bad and ends well is believed.
-            ("ERROR nothing\n",                                         "oops",  0, "action-get answered something that is not JSON of the expected shape: expected value at line 1 column 1"),
-            ("",                                                        "",      0, "action-get answered something that is not JSON of the expected shape: EOF while parsing a value at line 1 column 0"),
+            ("ERROR nothing\n",                                         "oops",  0, "action-get answered something that is not JSON of the expected shape"),
+            ("",                                                        "",      0, "action-get answered something that is not JSON of the expected shape"),
         ];
         for (stderr, stdout, exit, told) in table {
             let script = Script::new().expect("action-get", ["--format=json"]).stderr(stderr).stdout(stdout).exit(exit);
