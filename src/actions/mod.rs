@@ -43,11 +43,15 @@ async fn perform(vars: &Vars, context: &Context, juju: &Juju, name: &str) -> Res
     let mut agent = load(vars, context, juju).await?;
     let progress = Progress::to_action_log(juju.clone());
     match name {
-        "create-backup" => create_backup(&mut agent, &progress, params.kind()?).await,
+        "create-backup" => {
+            let kind = params.kind()?;
+            while_shown(juju, "creating backup", create_backup(&mut agent, &progress, kind)).await
+        }
         "list-backups" => list_backups(&agent, params.format()?).await,
         "restore" => {
-            restore(&mut agent, &progress, params.backup_id()?.as_deref(), juju.is_leader().await.unwrap_or(false))
-                .await
+            let (id, is_leader) = (params.backup_id()?, juju.is_leader().await);
+            let is_leader = is_leader.map_err(|error| AgentError::fault("asking Juju who the leader is", error))?;
+            while_shown(juju, "restoring backup", restore(&mut agent, &progress, id.as_deref(), is_leader)).await
         }
         _ => Err(AgentError::refused(format!("there is no action `{name}`"), format!("Try: {}", NAMES.join(", ")))),
     }
@@ -62,6 +66,21 @@ async fn heal(agent: &mut Agent, progress: &Progress) {
     if let Err(error) = repository::ensure(agent, async |step: &str| progress.say(step).await).await {
         tracing::info!("the repository is still not ready: {}", crate::model::error_chain(&error));
     }
+}
+
+/// `juju status` says what the unit is at. The status before is put back on
+/// every path; a killed action's is put right by the next hook.
+async fn while_shown<T>(juju: &Juju, text: &str, body: impl Future<Output = T>) -> T {
+    let before = juju.status().await;
+    let shown = juju.set_status("maintenance", text).await;
+    let outcome = body.await;
+    if let (Ok((word @ ("active" | "blocked" | "waiting" | "maintenance"), message)), Ok(())) =
+        (before.as_ref().map(|(word, message)| (word.as_str(), message)), shown)
+        && let Err(error) = juju.set_status(word, message).await
+    {
+        tracing::warn!("putting the status back: {error}");
+    }
+    outcome
 }
 
 async fn load(vars: &Vars, context: &Context, juju: &Juju) -> Result<Agent, AgentError> {

@@ -96,6 +96,13 @@ impl Juju {
         self.tell("status-set", &[status, "--", message]).await
     }
 
+    /// What the unit's status says now: word and message.
+    pub async fn status(&self) -> Result<(String, String), JujuError> {
+        let status: Value = self.json("status-get", &["--include-data"]).await?;
+        let text = |key: &str| status[key].as_str().unwrap_or_default().to_owned();
+        Ok((text("status"), text("message")))
+    }
+
     pub async fn set_version(&self, version: &str) -> Result<(), JujuError> {
         self.tell("application-version-set", &["--", version]).await
     }
