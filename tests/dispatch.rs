@@ -1,7 +1,11 @@
 //! The built binary as Juju, a person or a timer starts it: exit code, both outputs, and what Juju is told, for all that
 //! needs no running database. Hook tools are scripted; flows on the real software are for `tests/scenarios.rs`.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests start the binary and look at what it left behind")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests start the binary and look at what it left behind"
+)]
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -165,28 +169,30 @@ mod hooks {
 
     #[test]
     fn what_is_wrong_with_the_input_is_the_status_and_the_hook_ends_well() {
-        let denied = |script: Script| script.expect("secret-get", ["**"]).stderr("ERROR permission denied\n").exit(1);
-        let gone =
-            |script: Script| script.expect("secret-get", ["**"]).stderr("ERROR secret \"9m\" not found\n").exit(1);
+        let denied = Some("ERROR permission denied\n");
+        let gone = Some("ERROR secret \"9m4e2mr0ui3e8a215n4g\" not found\n");
         let waiting = "waiting for the leader to make the system users' passwords";
         let bag = |bucket: &str| json!({"bucket": bucket, "access-key": "a", "secret-key": "b"});
         let option = "option `compression` must be zst, lz4, gz, bz2 or none, not";
         let set = "juju config postgresql compression=<good value>";
-        let as_it_is = |script: Script| script;
         let long = "x".repeat(1 << 20);
         #[rustfmt::skip]
-        let table: [(Value, Option<Value>, &dyn Fn(Script) -> Script, &str, String); 7] = [
-            (json!({}),                          None,               &as_it_is, "waiting", waiting.to_owned()),
-            (json!({"compression": "tar"}),      None,               &as_it_is, "blocked", format!("{option} `tar`; {set}")),
-            (json!({"compression": "a\nb\u{1b}[31m\u{0}"}), None,    &as_it_is, "blocked", format!("{option} `a\\nb\\u{{1b}}[31m\\0`; {set}")),
-            (json!({"compression": long}),       None,               &as_it_is, "blocked", format!("{option} `{}…`; {set}", "x".repeat(80))),
-            (json!({"system-users": SECRET}),    None,               &denied,   "blocked", "secret of `system-users` is not granted; juju grant-secret 9m4e2mr0ui3e8a215n4g postgresql".to_owned()),
-            (json!({"system-users": SECRET}),    None,               &gone,     "blocked", "secret 9m4e2mr0ui3e8a215n4g of `system-users` does not exist; juju config postgresql system-users=<secret URI>".to_owned()),
-            (json!({}),                          Some(bag("a/../b")), &as_it_is, "blocked", "s3-integrator: s3-parameters: `bucket` must be 1 to 255 letters, digits, `.`, `-` or `_`, not `a/../b`; juju config s3-integrator bucket=<value>".to_owned()),
+        let table = [
+            // options, the store's bag, what secret-get says, level, message
+            (json!({}),                          None,               None, "waiting", waiting.to_owned()),
+            (json!({"compression": "tar"}),      None,               None, "blocked", format!("{option} `tar`; {set}")),
+            (json!({"compression": "a\nb\u{1b}[31m\u{0}"}), None,    None, "blocked", format!("{option} `a\\nb\\u{{1b}}[31m\\0`; {set}")),
+            (json!({"compression": long}),       None,               None, "blocked", format!("{option} `{}…`; {set}", "x".repeat(80))),
+            (json!({"system-users": SECRET}),    None,               denied,   "blocked", "secret of `system-users` is not granted; juju grant-secret 9m4e2mr0ui3e8a215n4g postgresql".to_owned()),
+            (json!({"system-users": SECRET}),    None,               gone,     "blocked", "secret 9m4e2mr0ui3e8a215n4g of `system-users` does not exist; juju config postgresql system-users=<secret URI>".to_owned()),
+            (json!({}),                          Some(bag("a/../b")), None, "blocked", "s3-integrator: s3-parameters: `bucket` must be 1 to 255 letters, digits, `.`, `-` or `_`, not `a/../b`; juju config s3-integrator bucket=<value>".to_owned()),
         ];
-        for (options, related, more, level, message) in table {
+        for (options, related, said, level, message) in table {
             let storage = tempfile::tempdir().unwrap();
-            let script = more(a_follower(storage.path(), &options, related.as_ref()));
+            let mut script = a_follower(storage.path(), &options, related.as_ref());
+            if let Some(said) = said {
+                script = script.expect("secret-get", ["**"]).stderr(said).exit(1);
+            }
             let tools = install(script.expect("status-set", [level, "--", "*"]));
             assert_eq!(Start::hook("config-changed").run(&tools), Ended::well(), "{message}");
             assert_eq!(status(&tools.calls()), [level, &message]);
@@ -211,11 +217,13 @@ mod hooks {
 
     #[test]
     fn nothing_is_written_outside_the_storage() {
-        let storage = tempfile::tempdir().unwrap();
-        let tools = install(a_follower(storage.path(), &json!({}), None).expect("status-set", ["**"]));
-        let Some(ended) = Start::hook("config-changed").run_where_all_else_is_read_only(&tools, storage.path()) else {
+        let Some(namespace) = namespace(&[]) else {
             return eprintln!("skipped: only root may make a machine's files read-only for one process");
         };
+        let storage = tempfile::tempdir().unwrap();
+        let tools = install(a_follower(storage.path(), &json!({}), None).expect("status-set", ["**"]));
+        let start = Start::hook("config-changed");
+        let ended = start.run_where_all_else_is_read_only(namespace, &tools, storage.path());
         assert_eq!(ended, Ended::well());
         assert!(below(storage.path()).contains("state/unit.json"));
         tools.finish();
@@ -582,16 +590,15 @@ impl Start {
         ended
     }
 
-    /// All of `/` is read-only but the storage and the tools' notes; `None` where we may not do that.
-    fn run_where_all_else_is_read_only(self, tools: &Installed, storage: &Path) -> Option<Ended> {
-        let mut namespace = namespace(&[])?;
+    /// All of `/` is read-only but the storage and the tools' notes.
+    fn run_where_all_else_is_read_only(self, mut namespace: Command, tools: &Installed, storage: &Path) -> Ended {
         let script = "tools=$PATH; PATH=/usr/bin:/bin
             for folder; do mount --bind \"$folder\" \"$folder\"; done
             mount -o remount,bind,ro /
             PATH=$tools exec \"$0\"";
         namespace.args(["/bin/sh", "-ec", script, AGENT]).args([storage, tools.path()]);
         let path = env::join_paths([tools.path(), self.programs.path()]).unwrap();
-        Some(self.run_as(namespace, path))
+        self.run_as(namespace, path)
     }
 
     /// No PostgreSQL, none of the other programs, and nobody but root in /etc/passwd, until `apt-get` brings them (not

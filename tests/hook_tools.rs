@@ -1,7 +1,11 @@
 //! The hook tools as Juju knows them: which argv each method makes, and what it makes of the answer. Nothing runs but
 //! scripted programs. What hooks and actions do with the answers is not looked at here.
 
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests write programs and read what they left behind")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests write programs and read what they left behind"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
