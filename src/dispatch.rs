@@ -2,11 +2,11 @@
 
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::agent::runner;
 use crate::juju::{Context, Juju};
 use crate::model::{AgentError, error_chain};
 use crate::started::{Started, started};
 use crate::sys::environment::Vars;
+use crate::sys::process::Runner;
 use crate::{actions, cli, hooks};
 
 /// Runs what we were started for. A failed action exits 0: any other code would
@@ -29,7 +29,7 @@ async fn in_context(
     body: impl AsyncFnOnce(Context, Juju) -> Result<(), AgentError>,
 ) -> Result<(), AgentError> {
     let context = Context::from_vars(vars).map_err(|error| AgentError::fault("reading Juju's context", error))?;
-    let juju = Juju::new(runner(vars.get("PATH").map(String::as_str).unwrap_or_default()), vars);
+    let juju = Juju::new(Runner::new(vars.get("PATH").map(String::as_str).unwrap_or_default()), vars);
     body(context, juju).await
 }
 

@@ -22,7 +22,6 @@ const WATCH: Duration = Duration::from_millis(500);
 const TELL: Duration = Duration::from_secs(10);
 
 pub async fn create_backup(agent: &mut Agent, progress: &Progress, kind: BackupKind) -> Result<Results, AgentError> {
-    let _lock = agent.lock()?;
     super::heal(agent, progress).await;
     let agent = &*agent;
     backup_journal::after_crash(agent).await;
@@ -199,8 +198,11 @@ async fn finish(
         Err(broken) => {
             let run = failed_run(agent, record, &broken.error);
             let failed = RunningRecord { failed: Some(FailedNote { run, log: broken.log }), ..record.clone() };
-            backup_journal::open(agent, &failed)?;
-            backup_journal::after_crash(agent).await;
+            // The user is told why it failed, whatever becomes of the note.
+            match backup_journal::open(agent, &failed) {
+                Ok(()) => backup_journal::after_crash(agent).await,
+                Err(error) => tracing::warn!("the failed run could not be noted: {}", error_chain(&error)),
+            }
             Err(broken.error)
         }
     }

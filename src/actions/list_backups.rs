@@ -31,11 +31,17 @@ pub async fn list_backups(agent: &Agent, format: ListFormat) -> Result<Results, 
         ListFormat::Table => report::table::backups(&listing),
         ListFormat::Json => report::json::backups(&listing).to_string(),
     };
-    if !Juju::fits_a_result(&text) {
-        // Juju captures standard output with no such limit, as result `stdout`.
-        println!("{text}");
+    if Juju::fits_a_result(&text) {
+        return Ok(vec![("backups".to_owned(), text)]);
     }
-    Ok(vec![("backups".to_owned(), text)])
+    // Juju captures standard output with no such limit, as result `stdout`.
+    println!("{text}");
+    let note = "too long for a result: the whole is in `stdout`".to_owned();
+    let shown = match format {
+        ListFormat::Table => text,
+        ListFormat::Json => serde_json::json!({"version": 1, "truncated": true, "backups": []}).to_string(),
+    };
+    Ok(vec![("backups".to_owned(), shown), ("note".to_owned(), note)])
 }
 
 async fn listing(agent: &Agent) -> Result<Listing, AgentError> {
@@ -43,6 +49,14 @@ async fn listing(agent: &Agent) -> Result<Listing, AgentError> {
         Some(settings) => settings?,
         None => return Err(agent.store().err().unwrap_or(AgentError::Bug("no repository, but a store".to_owned()))),
     };
+    if !agent.file.repository_ready {
+        // The engine may still look at the repository before this one.
+        let why = agent.file.repository_problem.clone().unwrap_or_else(|| "it is being set up".to_owned());
+        return Err(AgentError::refused(
+            format!("Failed to list PostgreSQL backups with error: the repository is not ready: {why}"),
+            "The charm tries again at every hook, and create-backup at once; juju status shows what is in its way",
+        ));
+    }
     let engine = agent.engine();
     let store = agent.store()?;
     // Our own client first: a store that is away says so in its own words, and
@@ -59,7 +73,7 @@ async fn listing(agent: &Agent) -> Result<Listing, AgentError> {
         stanza: agent.stanza.clone(),
         backups: catalog.backups,
         failed,
-        running: running.zip(kind).map(|(running, record)| report::Running {
+        running: running.zip(kind.filter(|record| record.failed.is_none())).map(|(running, record)| report::Running {
             kind: record.kind,
             started: record.started,
             percent_hundredths: running.percent_hundredths,

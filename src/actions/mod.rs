@@ -8,12 +8,15 @@ mod params;
 mod restore;
 mod watch;
 
-use crate::agent::{Agent, UnitFile};
+use std::path::PathBuf;
+
+use crate::agent::{Agent, UnitFile, take_lock};
 use crate::cluster::Layout;
 use crate::juju::{Context, Juju};
 use crate::model::AgentError;
 use crate::repository;
 use crate::sys::environment::Vars;
+use crate::sys::files;
 
 pub use create_backup::create_backup;
 pub use list_backups::{ListFormat, list_backups};
@@ -40,7 +43,13 @@ pub async fn run(vars: &Vars, context: Context, juju: Juju, name: &str) -> Resul
 async fn perform(vars: &Vars, context: &Context, juju: &Juju, name: &str) -> Result<Results, AgentError> {
     let given = juju.action_params().await.map_err(|error| AgentError::fault("reading the parameters", error))?;
     let params = params::Params::of(name, given)?;
-    let mut agent = load(vars, context, juju).await?;
+    let storage = storage(context, juju).await?;
+    // Listing changes nothing and may be asked for while a backup runs.
+    let _lock = match name {
+        "list-backups" => None,
+        _ => Some(take_lock(&Layout::below(&storage))?),
+    };
+    let mut agent = load(vars, context, juju, storage).await?;
     let progress = Progress::to_action_log(juju.clone());
     match name {
         "create-backup" => {
@@ -83,22 +92,32 @@ async fn while_shown<T>(juju: &Juju, text: &str, body: impl Future<Output = T>) 
     outcome
 }
 
-async fn load(vars: &Vars, context: &Context, juju: &Juju) -> Result<Agent, AgentError> {
-    let asked = |error| AgentError::fault("asking Juju", error);
-    let offline = || {
-        AgentError::refused(
-            "Unit cannot perform backups as the database seems to be offline: it was never set up on this unit",
-            format!("Wait until it is active: juju status {}", context.unit.application),
-        )
-    };
-    let storage = juju.storage("pgdata").await.map_err(asked)?.ok_or_else(offline)?;
-    let mut file = UnitFile::load(&Layout::below(&storage).state())?.ok_or_else(offline)?;
-    file.planned_units = juju.planned_units().await.map_err(asked)?;
+fn offline(context: &Context) -> AgentError {
+    AgentError::refused(
+        "Unit cannot perform backups as the database seems to be offline: it was never set up on this unit",
+        format!("Wait until it is active: juju status {}", context.unit.application),
+    )
+}
+
+async fn storage(context: &Context, juju: &Juju) -> Result<PathBuf, AgentError> {
+    let storage = juju.storage("pgdata").await.map_err(|error| AgentError::fault("asking Juju", error))?;
+    let set_up = storage.filter(|storage| files::exists(&Layout::below(storage).state()));
+    set_up.ok_or_else(|| offline(context))
+}
+
+async fn load(vars: &Vars, context: &Context, juju: &Juju, storage: PathBuf) -> Result<Agent, AgentError> {
+    let mut file = UnitFile::load(&Layout::below(&storage).state())?.ok_or_else(|| offline(context))?;
+    file.planned_units = juju.planned_units().await.map_err(|error| AgentError::fault("asking Juju", error))?;
     Agent::new(vars.get("PATH").map(String::as_str).unwrap_or_default(), storage, file)
 }
 
-/// What a killed action left is cleaned up by the next hook.
-pub async fn after_crash(agent: &mut Agent, _juju: &Juju) -> Vec<crate::policy::status::Condition> {
-    backup_journal::after_crash(agent).await;
+/// A restore that a killed action left is put right by the next hook. What it
+/// answers keeps everything else back.
+pub async fn settle_restore(agent: &mut Agent) -> Vec<crate::policy::status::Condition> {
     restore::after_crash(agent).await
+}
+
+/// A backup that was broken off is told to the repository.
+pub async fn settle_backup(agent: &Agent) {
+    backup_journal::after_crash(agent).await;
 }

@@ -2,8 +2,7 @@
 
 mod unit_file;
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cluster::{Archiving, Etcd, Layout, Member, Patroni, PatroniConf, Postgres, SqlError};
 use crate::engine::pgbackrest::Engine;
@@ -32,15 +31,16 @@ pub struct Agent {
 impl Agent {
     /// `path` is the PATH we were started with; PostgreSQL's own programs come first.
     pub fn new(path: &str, storage: PathBuf, file: UnitFile) -> Result<Self, AgentError> {
-        let runner = runner(path);
-        let user = OsUser(DATABASE_USER.to_owned());
         let layout = Layout::below(storage);
+        let bin_dir = Member::bin_dir(&layout.data());
+        let runner = Runner::new(search_path(path, bin_dir.as_deref()));
+        let user = OsUser(DATABASE_USER.to_owned());
         let unit: UnitName =
             file.unit.parse().map_err(|error| AgentError::fault("reading what unit this is", error))?;
         let stanza = Stanza::of(&file.model, &unit.application)
             .map_err(|error| AgentError::refused(error.to_string(), "rename the model or the application"))?;
         let prefix = format!("pg-backup-agent-{}", unit.member());
-        let services = Services::on_this_machine(runner.clone(), layout.run(), prefix);
+        let services = Services::on_this_machine(runner.clone(), layout.state(), prefix);
         let member = Member {
             layout,
             name: unit.member(),
@@ -54,18 +54,6 @@ impl Agent {
 
     pub fn layout(&self) -> &Layout {
         &self.member.layout
-    }
-
-    /// One process of the agent acts on a unit at a time.
-    pub fn lock(&self) -> Result<FileLock, AgentError> {
-        let path = self.layout().unit_lock();
-        let held = FileLock::try_take(&path).map_err(|error| AgentError::fault("taking the unit's lock", error))?;
-        held.ok_or_else(|| {
-            AgentError::refused(
-                format!("another command of the agent is at work on {}", self.unit),
-                "Wait for it to end: juju operations",
-            )
-        })
     }
 
     pub fn save(&self) -> Result<(), AgentError> {
@@ -132,7 +120,7 @@ impl Agent {
     /// Writes patroni.yml; answers whether it changed.
     pub fn write_patroni_conf(&self, archiving: &Archiving) -> Result<bool, AgentError> {
         let users = self.users()?;
-        let bin_dir = Member::newest_bin_dir().map(|dir| dir.display().to_string()).unwrap_or_default();
+        let bin_dir = Member::bin_dir(&self.layout().data()).map(|dir| dir.display().to_string()).unwrap_or_default();
         let conf = PatroniConf {
             layout: self.layout(),
             scope: &self.unit.application,
@@ -155,9 +143,20 @@ impl Agent {
     }
 }
 
-/// Looks programs up in PostgreSQL's own folder first.
-pub fn runner(path: &str) -> Runner {
-    let mut folders: Vec<OsString> = Member::newest_bin_dir().into_iter().map(PathBuf::into_os_string).collect();
-    folders.push(OsString::from(if path.is_empty() { "/usr/sbin:/usr/bin:/sbin:/bin" } else { path }));
-    Runner::new(folders.join(std::ffi::OsStr::new(":")))
+/// PostgreSQL's own folder first, then where we were told to look.
+fn search_path(path: &str, bin_dir: Option<&Path>) -> String {
+    let rest = if path.is_empty() { "/usr/sbin:/usr/bin:/sbin:/bin" } else { path };
+    bin_dir.map_or_else(|| rest.to_owned(), |dir| format!("{}:{rest}", dir.display()))
+}
+
+/// One process of the agent acts on a unit at a time; take it before the unit's
+/// file is read. The kernel lets go of it when we die.
+pub fn take_lock(layout: &Layout) -> Result<FileLock, AgentError> {
+    let held = FileLock::try_take(&layout.unit_lock()).map_err(|error| AgentError::fault("taking the unit's lock", error))?;
+    held.ok_or_else(|| {
+        AgentError::refused(
+            "another command of the agent is at work on this unit",
+            "Wait for it to end: juju operations, or list-backups shows a backup's progress",
+        )
+    })
 }

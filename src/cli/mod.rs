@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::actions::{self, ListFormat, Progress, Results};
-use crate::agent::{Agent, UnitFile};
+use crate::agent::{Agent, UnitFile, take_lock};
 use crate::cluster::Layout;
 use crate::model::{AgentError, BackupKind};
 use crate::sys::environment::Vars;
@@ -89,6 +89,7 @@ async fn perform(vars: &Vars, command: Command) -> Result<Results, AgentError> {
                 Kind::Differential => BackupKind::Differential,
                 Kind::Incremental => BackupKind::Incremental,
             };
+            let _lock = take_lock(&Layout::below(&unit_dir))?;
             actions::create_backup(&mut load(vars, unit_dir)?, &Progress::Terminal, kind).await
         }
         Command::ListBackups { unit_dir, format } => {

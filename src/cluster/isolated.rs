@@ -1,13 +1,14 @@
 //! A server nobody can reach: it recovers restored data on a socket of its own,
 //! takes no client, archives nothing, and dies with us.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::control_data::{ClusterState, ControlData, ControlDataError};
 use super::postgres::{Postgres, SqlError};
+use super::shutdown::StopError;
 use crate::model::Role;
 use crate::sys::files::{self, Access};
 use crate::sys::process::{Invocation, OsUser, ProcessError, Runner, Running};
@@ -26,6 +27,10 @@ pub enum IsolatedError {
     Control(#[from] ControlDataError),
     #[error("recovery broke off: {0}")]
     Ended(String),
+    #[error("the isolated server")]
+    Stop(#[source] StopError),
+    #[error("tidying the copy: {0}")]
+    Tidy(String),
     #[error("the isolated server was not shut down cleanly: {0:?}")]
     NotClean(ClusterState),
 }
@@ -36,7 +41,8 @@ pub struct Isolated {
     pub user: OsUser,
     /// The restored data directory.
     pub data: PathBuf,
-    /// A private folder for its socket and access files; made and removed here.
+    /// A folder of root's for its access files and log, with one below it for the
+    /// socket; made and removed here.
     pub scratch: PathBuf,
 }
 
@@ -54,11 +60,11 @@ impl Isolated {
         #[rustfmt::skip]
         let table = [
             ("listen_addresses", String::new()),
-            ("unix_socket_directories", self.scratch.display().to_string()),
+            ("unix_socket_directories", self.socket().display().to_string()),
             ("port", super::PG_PORT.to_string()),
             ("hba_file", file("hba.conf")),
             ("ident_file", file("ident.conf")),
-            ("external_pid_file", file("server.pid")),
+            ("external_pid_file", String::new()),
             ("ssl", "off".to_owned()),
             // Nothing of a try that may fail reaches the archive; what is
             // pending is archived after the cluster has adopted the data.
@@ -70,12 +76,16 @@ impl Isolated {
             ("logging_collector", "off".to_owned()),
             ("cluster_name", "restore".to_owned()),
             ("hot_standby", "on".to_owned()),
+            // A copy must not take its publisher's place.
+            ("max_logical_replication_workers", "0".to_owned()),
         ];
         table.into_iter().flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]).collect()
     }
 
     pub fn start(&self) -> Result<RunningServer<'_>, IsolatedError> {
-        files::make_folder(&self.scratch, Some(&self.user), 0o700)?;
+        files::remove_folder(&self.scratch)?;
+        files::make_folder_for_readers(&self.scratch, &self.user)?;
+        files::make_folder(&self.socket(), Some(&self.user), 0o700)?;
         let access = Access::ReadableBy(self.user.clone());
         files::write(&self.scratch.join("hba.conf"), b"local all operator peer map=operator\n", &access)?;
         files::write(
@@ -96,12 +106,11 @@ impl Isolated {
 
     /// A server that a killed agent left behind would hold the data: end it.
     pub async fn end_leftover(&self) -> Result<(), IsolatedError> {
-        if files::exists(&self.data.join("postmaster.pid")) {
-            let args = ["stop", "-D", &self.data.display().to_string(), "-m", "immediate", "-w"];
-            let invocation = Invocation::new("pg_ctl").args(args).as_user(&self.user).within(Duration::from_secs(60));
-            self.runner.run(&invocation).await?;
-        }
-        Ok(())
+        super::shutdown::ensure_stopped(&self.runner, &self.user, &self.data).await.map_err(IsolatedError::Stop)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.scratch.join("socket")
     }
 
     fn log(&self) -> PathBuf {
@@ -134,13 +143,13 @@ impl RunningServer<'_> {
     }
 
     async fn promoted(&self) -> Option<Postgres> {
-        let session = Postgres::connect(&self.place.scratch, "postgres").await.ok()?;
+        let session = Postgres::connect(&self.place.socket(), "postgres").await.ok()?;
         matches!(session.role().await, Ok(Role::Primary)).then_some(session)
     }
 
     /// A session with another database of it.
     pub async fn connect(&self, database: &str) -> Result<Postgres, SqlError> {
-        Postgres::connect(&self.place.scratch, database).await
+        Postgres::connect(&self.place.socket(), database).await
     }
 
     /// Fast shutdown, then the control file must say so.
@@ -177,19 +186,27 @@ fn after_prefix(line: &str) -> &str {
         .map_or(line, |at| &line[at..])
 }
 
-/// Takes out what recovery needed and a running member must not have.
-pub fn tidy(data: &Path, user: &OsUser) -> std::io::Result<()> {
-    let auto = data.join("postgresql.auto.conf");
-    let text = files::read(&auto)?.unwrap_or_default();
-    let recovery =
-        |line: &&str| !["recovery_target", "restore_command"].iter().any(|word| line.trim_start().starts_with(word));
-    let kept: String = text.lines().filter(recovery).map(|line| format!("{line}\n")).collect();
-    files::write(&auto, kept.as_bytes(), &Access::OwnedBy(user.clone()))?;
-    // The dynamic configuration of the day of the backup; etcd has today's.
-    for name in ["patroni.dynamic.json", "postmaster.opts", "recovery.signal", "standby.signal"] {
-        files::remove_file(&data.join(name))?;
+impl Isolated {
+    /// Takes out what recovery needed and a running member must not have. It is
+    /// done as the database user, who owns the folder and could have put
+    /// anything in the files' places.
+    pub async fn tidy(&self) -> Result<(), IsolatedError> {
+        let file = |name: &str| self.data.join(name).display().to_string();
+        // The dynamic configuration is of the day of the backup; etcd has today's.
+        let leftovers = ["patroni.dynamic.json", "postmaster.opts", "recovery.signal", "standby.signal"].map(file);
+        let recovery = r"/^[[:space:]]*(recovery_target|restore_command)/d";
+        let steps = [
+            Invocation::new("sed").args(["-i", "-E", recovery, &file("postgresql.auto.conf")]),
+            Invocation::new("rm").args(["-f", "--"]).args(leftovers),
+        ];
+        for step in steps {
+            let output = self.runner.run(&step.as_user(&self.user).within(Duration::from_secs(60))).await?;
+            if !output.success() {
+                return Err(IsolatedError::Tidy(output.last_line().to_owned()));
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -209,14 +226,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let user = OsUser(nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().unwrap().name);
         let auto = dir.path().join("postgresql.auto.conf");
-        files::write(
-            &auto,
-            b"work_mem = '8MB'\nrestore_command = 'x'\nrecovery_target = 'immediate'\n",
-            &Access::Private,
-        )
-        .unwrap();
+        let text = b"work_mem = '8MB'\nrestore_command = 'x'\n  recovery_target = 'immediate'\n";
+        files::write(&auto, text, &Access::Private).unwrap();
         files::write(&dir.path().join("patroni.dynamic.json"), b"{}", &Access::Private).unwrap();
-        tidy(dir.path(), &user).unwrap();
+        let place =
+            Isolated { runner: Runner::new("/usr/bin:/bin"), user, data: dir.path().to_owned(), scratch: dir.path().join("s") };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(place.tidy()).unwrap();
         assert_eq!(std::fs::read_to_string(auto).unwrap(), "work_mem = '8MB'\n");
         assert!(!dir.path().join("patroni.dynamic.json").exists());
     }

@@ -68,13 +68,24 @@ impl Layout {
         self.run().join("pgpass")
     }
 
-    /// Sockets and pid files.
+    /// PostgreSQL's socket.
     pub fn run(&self) -> PathBuf {
         self.root.join("run")
     }
 
+    /// Logs of the services; root's, so that nobody chooses where root appends.
     pub fn log(&self) -> PathBuf {
         self.root.join("log")
+    }
+
+    /// The engine's own logs.
+    pub fn engine_log(&self) -> PathBuf {
+        self.log().join("pgbackrest")
+    }
+
+    /// Where a restore's isolated server has its access files, log and socket.
+    pub fn scratch(&self, restore: &str) -> PathBuf {
+        self.etc().join(format!("restore-{restore}"))
     }
 
     pub fn lock(&self) -> PathBuf {
@@ -95,11 +106,12 @@ impl Layout {
     }
 
     pub fn make_folders(&self, user: &OsUser) -> std::io::Result<()> {
-        let database = [self.databases(), self.etcd_data(), self.run(), self.log(), self.lock(), self.spool()];
+        files::make_folder_for_readers(&self.etc(), user)?;
+        files::make_folder_for_readers(&self.log(), user)?;
+        let database = [self.databases(), self.etcd_data(), self.run(), self.engine_log(), self.lock(), self.spool()];
         for folder in database {
             files::make_folder(&folder, Some(user), 0o700)?;
         }
-        files::make_folder_for_readers(&self.etc(), user)?;
         files::make_folder(&self.state(), None, 0o700)
     }
 }

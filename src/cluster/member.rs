@@ -32,6 +32,14 @@ pub struct Member {
 }
 
 impl Member {
+    /// Programs of the PostgreSQL that the data belongs to; without data, of the
+    /// newest on this machine. Another version beside it must change nothing.
+    pub fn bin_dir(data: &Path) -> Option<PathBuf> {
+        let version = files::read(&data.join("PG_VERSION")).ok().flatten();
+        let of_data = version.and_then(|text| text.trim().parse().ok()).map(bin_dir);
+        of_data.or_else(Self::newest_bin_dir)
+    }
+
     /// Programs of the newest PostgreSQL on this machine.
     pub fn newest_bin_dir() -> Option<PathBuf> {
         let mut versions: Vec<u32> =

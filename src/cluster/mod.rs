@@ -12,12 +12,14 @@ mod patroni_conf;
 mod postgres;
 mod roles;
 mod seal;
+mod shutdown;
 
 pub use control_data::{ClusterState, ControlData, ControlDataError};
 pub use etcd::{Etcd, EtcdError};
-pub use isolated::{Isolated, IsolatedError, RunningServer, tidy};
+pub use isolated::{Isolated, IsolatedError, RunningServer};
 pub use layout::{Layout, PG_PORT};
 pub use member::Member;
 pub use patroni::{MemberState, Patroni, PatroniError};
 pub use patroni_conf::{Archiving, PatroniConf, RenderError};
+pub use shutdown::{StopError, ensure_stopped};
 pub use postgres::{Archiver, Postgres, SqlError};

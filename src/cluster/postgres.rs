@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::layout::PG_PORT;
-use crate::model::{Lsn, Role, WalSegmentSize};
+use crate::model::{Role, WalSegmentSize};
 
 /// Every statement of the agent is short; a lock held by a user must not hang a hook.
 const SESSION: &str = "-c statement_timeout=60s -c lock_timeout=10s -c idle_session_timeout=0";
@@ -90,6 +90,13 @@ impl Postgres {
             .ok_or(SqlError::Query { doing, message: "not a size that WAL segments have".to_owned() })
     }
 
+    /// Tablespaces of the users' own.
+    pub async fn tablespaces(&self) -> Result<Vec<String>, SqlError> {
+        let text = "SELECT spcname FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY spcname";
+        let rows = self.client.query(text, &[]).await.map_err(SqlError::query("listing tablespaces"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
     /// Databases that take connections.
     pub async fn databases(&self) -> Result<Vec<String>, SqlError> {
         let text = "SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname";
@@ -111,19 +118,9 @@ impl Postgres {
         Ok(Archiver { failing: row.get(0), last_failed_wal: row.get(1), waiting: row.get(2) })
     }
 
-    /// Where recovery or writing stands.
-    pub async fn position(&self) -> Result<Lsn, SqlError> {
-        let text = "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
-                    ELSE pg_current_wal_lsn() END)::text";
-        let doing = "asking for the WAL position";
-        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query(doing))?;
-        let text: Option<&str> = row.get(0);
-        text.and_then(|text| text.parse().ok()).ok_or(SqlError::Query { doing, message: "no position yet".to_owned() })
-    }
-
-    /// A transaction with a write in it commits.
+    /// A transaction that has a number commits.
     pub async fn prove_writable(&self) -> Result<(), SqlError> {
-        self.run("proving that it takes writes", "SELECT pg_create_restore_point('restored')").await
+        self.run("proving that it takes writes", "BEGIN; SELECT pg_current_xact_id(); COMMIT").await
     }
 
     pub async fn archive_command(&self) -> Result<String, SqlError> {

@@ -17,7 +17,8 @@ pub(super) async fn gather(juju: &Juju, context: &Context, peers: &str, file: &m
     let own = context.unit.to_string();
     let bag = juju.app_bag(peers, &context.unit.application).await?;
     let named = bag.get(KEY).cloned();
-    let units = juju.relation_units(peers).await?;
+    // Not the relation's list: a unit that is away has not joined it yet.
+    let units = juju.goal_units().await?;
     let there = named.as_ref().is_some_and(|unit| *unit == own || units.contains(unit));
     file.founder = match named {
         Some(unit) if there => unit,
@@ -30,10 +31,15 @@ pub(super) async fn gather(juju: &Juju, context: &Context, peers: &str, file: &m
     Ok(())
 }
 
+/// Data aside or being proven is data too.
+fn has_data(agent: &Agent) -> bool {
+    files::names_in(&agent.layout().databases()).map_or(true, |names| !names.is_empty())
+}
+
 /// What a unit says that does not hold the cluster. One that has data is never
 /// told to go.
 pub(super) fn not_ours(agent: &Agent) -> Option<Condition> {
-    if agent.file.founder == agent.unit.to_string() || files::exists(&agent.layout().data()) {
+    if agent.file.founder == agent.unit.to_string() || has_data(agent) {
         return None;
     }
     Some(match agent.file.founder.as_str() {

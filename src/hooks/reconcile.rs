@@ -3,7 +3,7 @@
 
 use super::{founder, inputs, repository, start_member};
 use crate::actions;
-use crate::agent::{Agent, UnitFile};
+use crate::agent::{Agent, UnitFile, take_lock};
 use crate::cluster::Layout;
 use crate::juju::{Context, Juju, JujuError};
 use crate::model::AgentError;
@@ -35,38 +35,43 @@ async fn on_storage(
     let layout = Layout::below(&storage);
     let made = |error| AgentError::fault("making the unit's folders", error);
     layout.make_folders(&OsUser(crate::agent::DATABASE_USER.to_owned())).map_err(made)?;
+    // Before the unit's file is read: another command may be about to write it.
+    let _lock = match take_lock(&layout) {
+        Ok(lock) => lock,
+        // A person's backup or restore by the command line: it will end.
+        Err(busy) => return Ok(vec![maintenance(busy.explain())]),
+    };
     let mut file = UnitFile::load(&layout.state())?.unwrap_or_default();
     let mut conditions = inputs::gather(juju, context, &mut file, &layout.state()).await?;
     file.save(&layout.state())?;
     if file.users.is_empty() {
+        conditions.push(waiting("waiting for the system users' passwords"));
         return Ok(conditions);
     }
     let path = vars.get("PATH").map(String::as_str).unwrap_or_default();
     let mut agent = Agent::new(path, storage, file)?;
-    let _lock = match agent.lock() {
-        Ok(lock) => lock,
-        // A person's backup or restore by the command line: it will end.
-        Err(busy) => {
-            conditions.push(maintenance(busy.explain()));
-            return Ok(conditions);
-        }
-    };
     conditions.extend(act(&mut agent, juju).await?);
     agent.save()?;
     Ok(conditions)
 }
 
-/// In this order: what a crash left, the member, the repository.
+/// In this order: a restore that was broken off, the member, the repository, a
+/// backup that was broken off. What is not settled keeps all that follows back:
+/// a member started on data that is to be put back would take writes that are lost.
 async fn act(agent: &mut Agent, juju: &Juju) -> Result<Vec<Condition>, AgentError> {
+    let unsettled = actions::settle_restore(agent).await;
+    if !unsettled.is_empty() {
+        return Ok(unsettled);
+    }
     if let Some(condition) = founder::not_ours(agent) {
         return Ok(vec![condition]);
     }
-    let mut conditions = actions::after_crash(agent, juju).await;
-    let started = start_member::start(agent, juju).await;
-    let up = started.is_empty();
-    conditions.extend(started);
-    if up {
-        conditions.extend(repository::reconcile(agent, juju).await);
+    let mut conditions = start_member::start(agent, juju).await;
+    if conditions.is_empty() {
+        conditions = repository::reconcile(agent, juju).await;
+        if conditions.is_empty() {
+            actions::settle_backup(agent).await;
+        }
     }
     Ok(conditions)
 }

@@ -5,7 +5,7 @@ use crate::agent::Agent;
 use crate::cluster::Archiving;
 use crate::juju::Juju;
 use crate::model::{AgentError, error_chain};
-use crate::policy::status::{Condition, blocked, waiting};
+use crate::policy::status::{Condition, active, blocked, waiting};
 use crate::repository;
 
 pub(super) async fn reconcile(agent: &mut Agent, juju: &Juju) -> Vec<Condition> {
@@ -36,7 +36,10 @@ fn condition_text(error: &AgentError) -> String {
 /// No repository is related: WAL that nobody keeps must not fill the disk.
 async fn stop_archiving(agent: &mut Agent) -> Vec<Condition> {
     match repository::use_archiving(agent, &Archiving::Discard).await {
-        Ok(()) => Vec::new(),
+        Ok(()) => vec![active(format!(
+            "no repository: WAL is not kept; juju integrate {} <s3 integrator>",
+            agent.unit.application
+        ))],
         Err(error) => vec![waiting(error_chain(&error))],
     }
 }

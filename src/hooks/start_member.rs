@@ -9,6 +9,9 @@ use crate::model::{AgentError, error_chain};
 use crate::policy::status::{Condition, waiting};
 use crate::secrets::SecretString;
 
+/// Key of the cluster store's password.
+const RAFT: &str = "raft-password";
+
 /// A first start makes a new cluster; a later one may replay WAL.
 const START: Duration = Duration::from_secs(120);
 
@@ -38,15 +41,22 @@ async fn bring_up(agent: &mut Agent, juju: &Juju) -> Result<(), AgentError> {
     tell_version(agent, juju).await
 }
 
-async fn start_etcd(agent: &Agent) -> Result<(), AgentError> {
+async fn start_etcd(agent: &mut Agent) -> Result<(), AgentError> {
     let failed = |error: EtcdError| AgentError::fault("setting etcd's password", error);
     agent.member.start_etcd().await.map_err(|error| AgentError::fault("starting etcd", error))?;
     let etcd = agent.etcd()?;
     if !agent.member.etcd_ready(&etcd, Duration::from_secs(30)).await {
         return Err(AgentError::fault("waiting for etcd", "it does not answer".to_owned()));
     }
-    let old = agent.file.applied_users.get("raft-password").map(|text| SecretString::from(text.clone()));
-    etcd.ensure_password(old.as_ref()).await.map_err(failed)
+    let old = agent.file.applied_users.get(RAFT).map(|text| SecretString::from(text.clone()));
+    etcd.ensure_password(old.as_ref()).await.map_err(failed)?;
+    // At once: should PostgreSQL not come up, the next change must know this one.
+    let (old, new) = (agent.file.applied_users.get(RAFT), agent.file.users.get(RAFT));
+    if let Some(new) = new.filter(|_| old != new).cloned() {
+        agent.file.applied_users.insert(RAFT.to_owned(), new);
+        agent.save()?;
+    }
+    Ok(())
 }
 
 /// Gives the running cluster the passwords it should have.

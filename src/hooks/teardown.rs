@@ -16,7 +16,7 @@ pub(super) async fn teardown(vars: &Vars, context: &Context, juju: &Juju) -> Res
     let agent = Agent::new(vars.get("PATH").map(String::as_str).unwrap_or_default(), storage, file)?;
     seal_if_primary(&agent).await;
     agent.member.stop_all().await.map_err(|error| AgentError::fault("stopping the unit's services", error))?;
-    agent.engine().end_archiving();
+    agent.engine().end_archiving().await;
     Ok(())
 }
 

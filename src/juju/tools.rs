@@ -76,12 +76,16 @@ impl Juju {
     }
 
     /// Units of this application that are there or planned, our own included.
-    pub async fn planned_units(&self) -> Result<u32, JujuError> {
+    pub async fn goal_units(&self) -> Result<Vec<String>, JujuError> {
         let goal: Value = self.json("goal-state", &[]).await?;
-        let units = goal["units"].as_object().map(|units| {
-            units.values().filter(|unit| !matches!(unit["status"].as_str(), Some("dying" | "dead"))).count()
-        });
-        Ok(units.unwrap_or(1).max(1) as u32)
+        let stays = |unit: &Value| !matches!(unit["status"].as_str(), Some("dying" | "dead"));
+        let units = goal["units"].as_object().into_iter().flatten();
+        Ok(units.filter(|(_, unit)| stays(unit)).map(|(name, _)| name.clone()).collect())
+    }
+
+    /// How many those are.
+    pub async fn planned_units(&self) -> Result<u32, JujuError> {
+        Ok(self.goal_units().await?.len().max(1) as u32)
     }
 
     /// Where the storage `name` is mounted; `None` until it is attached.

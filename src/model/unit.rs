@@ -31,8 +31,13 @@ impl FromStr for UnitName {
     type Err = NotAUnitName;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         text.split_once('/')
-            .filter(|(application, _)| !application.is_empty())
+            .filter(|(application, number)| {
+                application.starts_with(|c: char| c.is_ascii_lowercase())
+                    && application.chars().all(plain)
+                    && number.bytes().all(|byte| byte.is_ascii_digit())
+            })
             .and_then(|(application, number)| {
                 Some(Self { application: application.to_owned(), number: number.parse().ok()? })
             })

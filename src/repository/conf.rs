@@ -37,7 +37,7 @@ impl Use {
             Self::Beside => (layout.lock().join("restore"), layout.spool().join("restore")),
             Self::InForce | Self::Candidate => (layout.lock(), layout.spool()),
         };
-        conf::Paths { log: layout.log(), lock, spool }
+        conf::Paths { log: layout.engine_log(), lock, spool }
     }
 
     fn ca(self, layout: &Layout) -> PathBuf {
@@ -54,6 +54,12 @@ pub fn engine_beside(agent: &Agent) -> Result<Engine, AgentError> {
     write_conf(agent, &settings, &agent.store()?, Use::Beside)?;
     let (config, lock_dir) = (Use::Beside.conf(agent.layout()), Use::Beside.paths(agent.layout()).lock);
     Ok(Engine { config, lock_dir, ..agent.engine() })
+}
+
+/// After a restore: its keys need not lie about twice.
+pub fn drop_engine_beside(agent: &Agent) -> Result<(), AgentError> {
+    let removed = files::remove_file(&Use::Beside.conf(agent.layout()));
+    removed.map_err(|error| AgentError::fault("removing the restore's configuration", error))
 }
 
 /// The candidate was looked at: its keys need not lie about twice.

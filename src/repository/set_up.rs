@@ -2,14 +2,14 @@
 //! ownership, stanza, check. Every step may be repeated. Whatever is wrong is
 //! told in the store's own words, and tried again by the next hook or action.
 
-use super::archiving::use_archiving;
+use super::archiving::{backlog, use_archiving};
 use super::conf::{Use, drop_candidate, write_conf};
 use crate::agent::Agent;
 use crate::engine::pgbackrest::Engine;
 use crate::model::AgentError;
 use crate::policy::ownership::{self, Ownership};
 use crate::settings::S3Settings;
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 
 /// Sets the related repository up, or looks whether it still answers. `say`
 /// tells the steps that take long. What went wrong is kept in the unit's file:
@@ -30,10 +30,11 @@ pub async fn ensure(agent: &mut Agent, say: impl AsyncFn(&str)) -> Result<(), Ag
 
 async fn set_up(agent: &mut Agent, settings: &S3Settings, say: impl AsyncFn(&str)) -> Result<(), AgentError> {
     let store = Store::open(settings).map_err(|error| AgentError::fault("opening the repository", error))?;
-    if agent.file.repository_ready {
+    if agent.file.repository_ready && still_there(agent, &store).await? {
         write_conf(agent, settings, &store, Use::InForce)?;
-        return store.look().await.map_err(|error| AgentError::fault("the repository does not answer", error));
+        return use_archiving(agent, &agent.archiving()).await;
     }
+    agent.file.repository_ready = false;
     store.ensure_bucket().await.map_err(|error| AgentError::fault("the repository", error))?;
     write_conf(agent, settings, &store, Use::Candidate)?;
     let owned = own(agent, &store).await;
@@ -48,10 +49,31 @@ async fn set_up(agent: &mut Agent, settings: &S3Settings, say: impl AsyncFn(&str
     use_archiving(agent, &agent.archiving()).await?;
     say("checking stanza").await;
     engine.check().await.map_err(|error| AgentError::fault("checking the stanza", error))?;
-    let claimed = store::claim(&store, &agent.file.model_uuid).await;
-    claimed.map_err(|error| AgentError::fault("marking the repository", error))?;
+    mark(agent, &store).await?;
     agent.file.repository_ready = true;
     agent.save()
+}
+
+/// A bucket or a stanza that was deleted is made again; anything else that is
+/// wrong is for the store to say.
+async fn still_there(agent: &Agent, store: &Store) -> Result<bool, AgentError> {
+    match store.look().await {
+        Err(error) if error.refusal().is_some_and(store::Refusal::is_no_such_bucket) => Ok(false),
+        Err(error) => Err(AgentError::fault("the repository does not answer", error)),
+        // The catalog is asked only when something is wrong: it costs a process.
+        Ok(()) if backlog(agent).await.is_none() => Ok(true),
+        Ok(()) => Ok(agent.engine().catalog().await.is_ok_and(|catalog| catalog.stanza_exists)),
+    }
+}
+
+/// The marker of another model is in the way only where the database itself has
+/// shown that the repository is ours: a model that was made anew around it.
+async fn mark(agent: &Agent, store: &Store) -> Result<(), AgentError> {
+    let marked = match store::claim(store, &agent.file.model_uuid).await {
+        Err(StoreError::Claimed { .. }) => store::adopt(store, &agent.file.model_uuid).await,
+        other => other,
+    };
+    marked.map_err(|error| AgentError::fault("marking the repository", error))
 }
 
 /// Refuses what belongs to another cluster, before anything is written.

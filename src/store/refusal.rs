@@ -40,7 +40,7 @@ impl Refusal {
         self.status == 404 && self.code != "NoSuchBucket"
     }
 
-    pub(super) fn is_no_such_bucket(&self) -> bool {
+    pub fn is_no_such_bucket(&self) -> bool {
         self.status == 404 && matches!(self.code.as_str(), "" | "NoSuchBucket")
     }
 

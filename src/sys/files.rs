@@ -2,8 +2,8 @@
 #![allow(clippy::disallowed_methods, reason = "this is the edge the lint keeps others away from")]
 
 use std::fs::{self, File, Permissions};
-use std::io::{ErrorKind, Result, Write};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::io::{ErrorKind, Read, Result, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, fchown, lchown};
 use std::path::Path;
 
 use nix::unistd::{Group, User};
@@ -59,7 +59,8 @@ pub fn write(path: &Path, content: &[u8], access: &Access) -> Result<bool> {
     file.write_all(content)?;
     let (uid, gid) = access.owner()?;
     if nix::unistd::geteuid().is_root() {
-        chown(file.path(), uid, gid)?;
+        // On the handle: a path in somebody else's folder may have changed hands.
+        fchown(file.as_file(), uid, gid)?;
     }
     file.as_file().set_permissions(Permissions::from_mode(access.mode()))?;
     file.as_file().sync_all()?;
@@ -91,10 +92,24 @@ pub fn make_folder_for_readers(path: &Path, user: &OsUser) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(0o750))
 }
 
-/// The content, or `None` when there is no such file.
+/// Makes a folder that must not be there yet, below one that `owner` may write
+/// to: nothing that was planted in its place is followed.
+pub fn make_fresh_folder(path: &Path, owner: &OsUser, mode: u32) -> Result<()> {
+    fs::DirBuilder::new().mode(mode).create(path)?;
+    if nix::unistd::geteuid().is_root() {
+        let (uid, gid) = ids(owner)?;
+        lchown(path, Some(uid), Some(gid))?;
+    }
+    Ok(())
+}
+
+/// The content, or `None` when there is no such file. A symbolic link is an
+/// error: the database user must not choose what root reads.
 pub fn read(path: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+    let mut text = String::new();
+    let opened = fs::OpenOptions::new().read(true).custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits()).open(path);
+    match opened.and_then(|mut file| file.read_to_string(&mut text)) {
+        Ok(_) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

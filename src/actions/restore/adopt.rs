@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::agent::Agent;
 use crate::cluster::Archiving;
 use crate::model::AgentError;
+use crate::repository;
 
 /// PostgreSQL may have to replay what its last shutdown left.
 const START: Duration = Duration::from_secs(300);
@@ -42,6 +43,5 @@ pub(super) async fn start(agent: &Agent, archiving: &Archiving) -> Result<(), Ag
 pub(super) async fn archive_again(agent: &mut Agent) -> Result<(), AgentError> {
     agent.file.applied_users = agent.file.users.clone();
     agent.save()?;
-    agent.write_patroni_conf(&agent.archiving())?;
-    agent.member.reload_patroni().await.map_err(|error| AgentError::fault("archiving again", error))
+    repository::use_archiving(agent, &agent.archiving()).await
 }

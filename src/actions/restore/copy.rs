@@ -21,14 +21,14 @@ pub(super) async fn fetch(
     record: &Record,
 ) -> Result<(), AgentError> {
     let beside = agent.layout().beside(&record.id);
-    let prepared = files::remove_folder(&beside).and_then(|()| files::make_folder(&beside, Some(&agent.user), 0o700));
+    let prepared = files::remove_folder(&beside).and_then(|()| files::make_fresh_folder(&beside, &agent.user, 0o700));
     prepared.map_err(|error| AgentError::fault("making room beside the cluster", error))?;
     let engine = repository::engine_beside(agent)?;
     let failed = |error| AgentError::fault("fetching the backup", error);
     let request = RestoreRequest {
         label: plan.backup.label.clone(),
         data_dir: beside.clone(),
-        // The cluster still serves: it keeps a core where there are several.
+        // Restores are short of time: all cores.
         process_max: environment::cores().max(1),
     };
     let process = engine.start_restore(&request).await.map_err(failed)?;

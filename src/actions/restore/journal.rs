@@ -29,6 +29,14 @@ impl Journal {
         self.write()
     }
 
+    /// Several steps that are one to whoever reads the journal.
+    pub fn steps<const N: usize>(&mut self, events: [Event; N]) -> Result<(), AgentError> {
+        for event in events {
+            self.record = self.record.after(event, clock::now()).map_err(|error| AgentError::Bug(error.to_string()))?;
+        }
+        self.write()
+    }
+
     fn write(&self) -> Result<(), AgentError> {
         let text = serde_json::to_vec(&self.record).map_err(|error| AgentError::Bug(error.to_string()))?;
         files::write(&self.path, &text, &Access::Private)

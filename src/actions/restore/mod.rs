@@ -15,14 +15,17 @@ use crate::policy::restore::{RestoreFacts, RestorePlan, plan_restore};
 use crate::policy::status::{Condition, waiting};
 use crate::restore::{Event, Record, State};
 use crate::sys::{clock, environment, files};
-use crate::{observe, report};
+use crate::{observe, report, repository};
 
 use journal::Journal;
 
 /// A restore that was broken off and not yet put right.
 pub(super) fn under_way(agent: &Agent) -> Option<String> {
-    let open = journal::unfinished(agent).ok()??;
-    Some(format!("a restore of {} is under way: {}", open.label, open.state.words()))
+    match journal::unfinished(agent) {
+        Ok(open) => open.map(|open| format!("a restore of {} is under way: {}", open.label, open.state.words())),
+        // Not knowing is no permission.
+        Err(error) => Some(error.explain()),
+    }
 }
 
 pub async fn restore(
@@ -31,7 +34,6 @@ pub async fn restore(
     backup_id: Option<&str>,
     is_leader: bool,
 ) -> Result<Results, AgentError> {
-    let _lock = agent.lock()?;
     rollback::settle(agent).await?;
     super::heal(agent, progress).await;
     let plan = decide(agent, backup_id, is_leader).await?;
@@ -40,7 +42,10 @@ pub async fn restore(
     progress.say(&format!("restoring {id} ({}, {from}) beside the running cluster", plan.backup.label)).await;
     let mut journal = begin(agent, &plan)?;
     match forward(agent, progress, &plan, &mut journal).await {
-        Ok(()) => Ok(restored(agent, &plan, &journal.record)),
+        Ok(()) => {
+            drop_keys(agent);
+            Ok(restored(agent, &plan, &journal.record))
+        }
         Err(error) => Err(give_up(agent, progress, &mut journal, error).await),
     }
 }
@@ -48,6 +53,7 @@ pub async fn restore(
 async fn decide(agent: &Agent, backup_id: Option<&str>, is_leader: bool) -> Result<RestorePlan, AgentError> {
     let catalog = observe::catalog(agent).await;
     let facts = observe::facts(agent, under_way(agent), &catalog).await;
+    no_tablespaces(agent).await?;
     let free = files::free_bytes(&agent.layout().databases());
     let facts = RestoreFacts {
         application: facts.application,
@@ -62,6 +68,20 @@ async fn decide(agent: &Agent, backup_id: Option<&str>, is_leader: bool) -> Resu
         standby_cluster: false,
     };
     Ok(plan_restore(&facts, backup_id)?)
+}
+
+/// pgBackRest would put them where the running cluster has them.
+async fn no_tablespaces(agent: &Agent) -> Result<(), AgentError> {
+    let failed = |error| AgentError::fault("asking for tablespaces", error);
+    let names = agent.postgres().await.map_err(failed)?.tablespaces().await.map_err(failed)?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(AgentError::refused(
+        format!("Unit cannot restore backup as the cluster has tablespaces: {}", names.join(", ")),
+        "This release keeps old data aside only where all of it lies below the storage; move the tables to pg_default \
+         and drop the tablespaces first",
+    ))
 }
 
 fn begin(agent: &Agent, plan: &RestorePlan) -> Result<Journal, AgentError> {
@@ -81,8 +101,9 @@ async fn forward(
     let timeline = recover::recover(agent, &journal.record).await?;
     journal.step(Event::Recovered { timeline })?;
     progress.say(&format!("the copy is proven, on timeline {timeline}; stopping the cluster")).await;
+    switch::before_stop(agent, &journal.record, timeline).await?;
     journal.step(Event::StopOrdered)?;
-    switch::stop(agent, &journal.record, timeline).await?;
+    switch::stop(agent, timeline).await?;
     journal.step(Event::Stopped)?;
     switch::change_places(agent, &journal.record)?;
     journal.step(Event::Switched)?;
@@ -92,6 +113,13 @@ async fn forward(
     adopt::archive_again(agent).await
 }
 
+/// The restore's own configuration holds the store's keys: once is enough.
+fn drop_keys(agent: &Agent) {
+    if let Err(error) = repository::drop_engine_beside(agent) {
+        tracing::warn!("{}", error_chain(&error));
+    }
+}
+
 /// Rolls back and says how the cluster is now.
 async fn give_up(agent: &mut Agent, progress: &Progress, journal: &mut Journal, error: AgentError) -> AgentError {
     let why = error.explain();
@@ -99,6 +127,7 @@ async fn give_up(agent: &mut Agent, progress: &Progress, journal: &mut Journal, 
         // Data is whole and served; what is left is for the next hook.
         return AgentError::refused(format!("Restored, but {why}"), "The next hook finishes it: juju status");
     }
+    drop_keys(agent);
     progress.say(&format!("failed: {why}; putting everything back")).await;
     match rollback::roll_back(agent, journal, &why).await {
         Ok(()) => {

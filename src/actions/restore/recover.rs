@@ -4,38 +4,39 @@
 use std::time::Duration;
 
 use crate::agent::Agent;
-use crate::cluster::{self, Isolated, IsolatedError, Postgres, RunningServer};
+use crate::cluster::{Isolated, IsolatedError, Postgres, RunningServer};
 use crate::model::{AgentError, Timeline};
 use crate::restore::Record;
+use crate::settings::SystemUsers;
 
 pub(super) fn place(agent: &Agent, record: &Record) -> Isolated {
     Isolated {
         runner: agent.runner.clone(),
         user: agent.user.clone(),
         data: agent.layout().beside(&record.id),
-        scratch: agent.layout().run().join(format!("restore-{}", record.id)),
+        scratch: agent.layout().scratch(&record.id),
     }
 }
 
 pub(super) async fn recover(agent: &Agent, record: &Record) -> Result<Timeline, AgentError> {
     let place = place(agent, record);
-    let timeline = run(agent, &place).await.map_err(|error| AgentError::fault("recovering the copy", error))?;
-    let tidied = cluster::tidy(&place.data, &agent.user).and_then(|()| place.remove_scratch());
-    tidied.map_err(|error| AgentError::fault("tidying the copy", error))?;
+    // Before the server is started: without them the restored cluster could not be entered.
+    let users = agent.users()?;
+    let timeline = run(&place, &users).await.map_err(|error| AgentError::fault("recovering the copy", error))?;
+    place.remove_scratch().map_err(|error| AgentError::fault("tidying the copy", error))?;
     Ok(timeline)
 }
 
-async fn run(agent: &Agent, place: &Isolated) -> Result<Timeline, IsolatedError> {
+async fn run(place: &Isolated, users: &SystemUsers) -> Result<Timeline, IsolatedError> {
     let mut server = place.start()?;
     let session = server.recovered().await?;
     verify(&server, &session).await?;
-    if let Ok(users) = agent.users() {
-        // The backup holds the passwords of its day.
-        session.ensure_roles(&users).await?;
-    }
+    // The backup holds the passwords of its day.
+    session.ensure_roles(users).await?;
     session.checkpoint().await?;
     drop(session);
     let data = server.stop(Duration::from_secs(300)).await?;
+    place.tidy().await?;
     Ok(data.timeline)
 }
 

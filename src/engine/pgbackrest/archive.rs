@@ -22,9 +22,12 @@ pub(super) fn parse(json: &str) -> Result<Listing, EngineError> {
     serde_json::from_str(json).map_err(|why| EngineError::Unreadable { question: "repo-ls", why: why.to_string() })
 }
 
-/// Segments that a restore of this backup needs from the archive.
-pub(super) fn needed(backup: &Backup, size: WalSegmentSize) -> Vec<WalSegment> {
-    backup.wal_start.zip(backup.wal_stop).map(|(first, last)| first.up_to(last, size)).unwrap_or_default()
+/// Segments that a restore of this backup needs from the archive. A range that
+/// is not known proves nothing.
+pub(super) fn needed(backup: &Backup, size: WalSegmentSize) -> Result<Vec<WalSegment>, EngineError> {
+    let range = backup.wal_start.zip(backup.wal_stop).map(|(first, last)| first.up_to(last, size));
+    let unknown = || EngineError::Unreadable { question: "info", why: format!("{} has no range of WAL", backup.label) };
+    range.filter(|segments| !segments.is_empty()).ok_or_else(unknown)
 }
 
 /// The folders that these segments lie in.

@@ -123,7 +123,7 @@ impl Engine {
 
     /// WAL segments this backup needs that are not in the archive.
     pub async fn missing_wal(&self, backup: &Backup, size: WalSegmentSize) -> Result<Vec<WalSegment>, EngineError> {
-        let mut missing = archive::needed(backup, size);
+        let mut missing = archive::needed(backup, size)?;
         for folder in archive::folders(&missing) {
             let folder = format!("archive/{}/{}/{folder}", self.stanza, backup.archive_id);
             let there = archive::segments(&self.list(&folder, None).await?);

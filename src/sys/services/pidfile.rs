@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use tokio::time::Instant;
 
 use super::{Service, ServiceError};
-use crate::sys::files::{self, Access};
+use crate::sys::files;
 use crate::sys::process::Runner;
 
 const POLL: Duration = Duration::from_millis(40);
@@ -62,9 +62,7 @@ impl Pidfile {
         let name = service.name;
         let failed = |source: std::io::Error| ServiceError::Start { name, source: Box::new(source) };
         let log = open_log(&service.log).map_err(failed)?;
-        let pid = self.spawn(service, log).map_err(failed)?;
-        let started = start_time(pid).unwrap_or_default();
-        files::write(&self.path(name), format!("{pid} {started}\n").as_bytes(), &Access::Public).map_err(failed)?;
+        self.spawn(service, log).map_err(failed)?;
         tokio::time::sleep(SETTLE).await;
         if self.is_running(name) {
             return Ok(());
@@ -72,11 +70,15 @@ impl Pidfile {
         Err(ServiceError::Died { name, log: service.log.display().to_string(), last: last_line(&service.log) })
     }
 
-    /// `setsid` execs in place: its child's pid is the daemon's.
-    fn spawn(&self, service: &Service, log: File) -> std::io::Result<i32> {
-        let argv = service.invocation.argv(self.runner.is_root());
-        let child = Command::new("setsid")
-            .args(&argv)
+    /// The child writes its own pid file before it becomes the program (pid and
+    /// start time survive `exec`): a daemon that runs is on record, whenever we die.
+    fn spawn(&self, service: &Service, log: File) -> std::io::Result<()> {
+        const RECORD: &str = r#"echo "$$ $(cut -d' ' -f22 /proc/$$/stat)" > "$0" && exec "$@""#;
+        files::remove_file(&self.path(service.name))?;
+        Command::new("setsid")
+            .args(["sh", "-c", RECORD])
+            .arg(self.path(service.name))
+            .args(service.invocation.argv(self.runner.is_root()))
             .env_clear()
             .env("PATH", self.runner.path())
             .envs(service.invocation.env.iter().map(|(key, value)| (key, value)))
@@ -84,8 +86,8 @@ impl Pidfile {
             .stdout(log.try_clone()?)
             .stderr(log)
             .current_dir(service.invocation.cwd.as_deref().unwrap_or(Path::new("/")))
-            .spawn()?;
-        Ok(child.id() as i32)
+            .spawn()
+            .map(|_| ())
     }
 
     pub async fn stop(&self, name: &'static str, patience: Duration) -> Result<(), ServiceError> {
@@ -156,6 +158,7 @@ pub fn is_alive(pid: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::files::Access;
     use crate::sys::process::Invocation;
 
     fn service(dir: &Path, script: &str) -> Service {

@@ -65,12 +65,19 @@ impl Systemd {
             return Ok(());
         }
         let stopped = self.systemctl(&["disable", "--now", &self.unit(name)]).await;
-        stopped.map(|_| ()).map_err(|error| ServiceError::Stop { name, source: Box::new(error) })
+        stopped.map_err(|error| ServiceError::Stop { name, source: Box::new(error) })?;
+        match self.is_running(name).await {
+            true => Err(ServiceError::Stop { name, source: "systemd says it still runs".into() }),
+            false => Ok(()),
+        }
     }
 
     pub async fn reload(&self, name: &'static str) -> Result<(), ServiceError> {
-        let sent = self.systemctl(&["kill", "--kill-whom=main", "--signal=HUP", &self.unit(name)]).await;
-        sent.map(|_| ()).map_err(|error| ServiceError::Start { name, source: Box::new(error) })
+        match self.systemctl(&["reload", &self.unit(name)]).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ServiceError::Start { name, source: "systemctl reload was refused".into() }),
+            Err(error) => Err(ServiceError::Start { name, source: Box::new(error) }),
+        }
     }
 
     pub async fn remove(&self, name: &'static str) -> Result<(), ServiceError> {
