@@ -208,8 +208,8 @@ mod hooks {
         let mode = |name: &str| fs::metadata(storage.path().join(name)).unwrap().permissions().mode() & 0o7777;
         #[rustfmt::skip]
         let want = [
-            ("etc", 0o750), ("etcd", 0o700), ("lock", 0o700), ("log", 0o700), ("pg", 0o700), ("run", 0o700), ("spool", 0o700),
-            ("state", 0o700), ("state/unit.json", 0o600),
+            ("etc", 0o750), ("etcd", 0o700), ("lock", 0o700), ("log", 0o750), ("log/pgbackrest", 0o700), ("pg", 0o700),
+            ("run", 0o700), ("spool", 0o700), ("state", 0o700), ("state/agent.lock", 0o640), ("state/unit.json", 0o600),
         ];
         let got: Vec<_> = below(storage.path()).into_iter().map(|name| (mode(&name), name)).collect();
         assert_eq!(got, want.map(|(name, mode)| (mode, name.to_owned())));
@@ -693,7 +693,6 @@ fn a_follower(storage: &Path, options: &Value, related: Option<&Value>) -> Scrip
         .expect("relation-get", ["-r", peers, "--app", "-", "postgresql", "--format=json"])
         .stdout("{}")
         .repeat()
-        .expect("relation-list", ["-r", peers, "--format=json"])
         .stdout("[\"postgresql/1\"]")
         .expect("is-leader", ["--format=json"])
         .stdout("false")

@@ -76,6 +76,7 @@ async fn settle(agent: &Agent, record: &RunningRecord) -> Result<(), AgentError>
 
 /// The agent died while the engine ran; the backup may have been finished all the same.
 async fn killed(agent: &Agent, record: &RunningRecord) -> Result<Option<FailedNote>, AgentError> {
+    agent.engine().end_leftovers().await;
     let catalog = agent.engine().catalog().await.map_err(|error| AgentError::fault("reading the catalog", error))?;
     if catalog.annotated(crate::engine::pgbackrest::REQUEST_ANNOTATION, &record.request).is_some() {
         return Ok(None);

@@ -12,7 +12,7 @@ use super::{Progress, Results};
 use crate::agent::Agent;
 use crate::engine::pgbackrest::{EngineError, REQUEST_ANNOTATION};
 use crate::model::{AgentError, Backup, BackupId, BackupKind, BackupPlan, FailedRun, Observed, error_chain};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 use crate::sys::{clock, environment};
 use crate::{observe, policy, report};
 
@@ -48,6 +48,10 @@ async fn decide(agent: &Agent, kind: BackupKind) -> Result<(BackupPlan, RunningR
 /// The repository takes what we write, before the database is disturbed.
 async fn before(agent: &Agent, store: &Store, record: &RunningRecord) -> Result<(), AgentError> {
     store::canary(store, &record.request).await.map_err(|error| not_writable(agent, record, &error))?;
+    put_latest(agent, store, record).await.map_err(|error| not_writable(agent, record, &error))
+}
+
+async fn put_latest(agent: &Agent, store: &Store, record: &RunningRecord) -> Result<(), StoreError> {
     let about = store::Latest {
         requested: record.started,
         model: agent.file.model.clone(),
@@ -55,8 +59,7 @@ async fn before(agent: &Agent, store: &Store, record: &RunningRecord) -> Result<
         unit: agent.unit.to_string(),
         juju_version: agent.file.juju_version.clone(),
     };
-    let put = store::put_latest(store, &agent.stanza, &about).await;
-    put.map_err(|error| not_writable(agent, record, &error))
+    store::put_latest(store, &agent.stanza, &about).await
 }
 
 fn not_writable(agent: &Agent, record: &RunningRecord, error: &dyn std::error::Error) -> AgentError {
@@ -189,6 +192,8 @@ async fn finish(
         Ok(made) => {
             backup_journal::close(agent)?;
             let mut results = report::results::created(&made.backup);
+            // pgBackRest has removed it: it keeps a link of that name on other stores.
+            let _ = put_latest(agent, store, record).await;
             // The backup is there and proven: a log that could not be left does not undo it.
             if let Err(error) = store::put_log(store, &agent.stanza, made.backup.id(), &made.log).await {
                 results.push(("warning".to_owned(), format!("Error uploading logs to S3: {}", error_chain(&error))));

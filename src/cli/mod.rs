@@ -89,6 +89,8 @@ async fn perform(vars: &Vars, command: Command) -> Result<Results, AgentError> {
                 Kind::Differential => BackupKind::Differential,
                 Kind::Incremental => BackupKind::Incremental,
             };
+            // First whether it is a unit at all, then once more when nobody else writes.
+            load(vars, unit_dir.clone())?;
             let _lock = take_lock(&Layout::below(&unit_dir))?;
             actions::create_backup(&mut load(vars, unit_dir)?, &Progress::Terminal, kind).await
         }

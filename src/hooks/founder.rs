@@ -13,12 +13,11 @@ const KEY: &str = "founder";
 
 /// Reads who it is. The leader names itself when nobody was named, or when the
 /// one who was is gone with its data.
-pub(super) async fn gather(juju: &Juju, context: &Context, peers: &str, file: &mut UnitFile) -> Result<(), JujuError> {
+pub(super) async fn gather(juju: &Juju, context: &Context, peers: &str, units: &[String], file: &mut UnitFile) -> Result<(), JujuError> {
     let own = context.unit.to_string();
     let bag = juju.app_bag(peers, &context.unit.application).await?;
     let named = bag.get(KEY).cloned();
-    // Not the relation's list: a unit that is away has not joined it yet.
-    let units = juju.goal_units().await?;
+    // Goal state, not the relation's list: a unit that is away has not joined it yet.
     let there = named.as_ref().is_some_and(|unit| *unit == own || units.contains(unit));
     file.founder = match named {
         Some(unit) if there => unit,

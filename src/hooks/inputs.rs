@@ -28,9 +28,10 @@ pub(super) async fn gather(
     file.model_uuid = context.model_uuid.clone();
     file.juju_version = context.juju_version.clone();
     file.address = juju.address(PEERS).await.map_err(asked)?;
-    file.planned_units = juju.planned_units().await.map_err(asked)?;
+    let units = juju.goal_units().await.map_err(asked)?;
+    file.planned_units = units.len().max(1) as u32;
     if let Some(peers) = juju.relation_ids(PEERS).await.map_err(asked)?.into_iter().next() {
-        founder::gather(juju, context, &peers, file).await.map_err(asked)?;
+        founder::gather(juju, context, &peers, &units, file).await.map_err(asked)?;
     }
     let mut conditions = Vec::new();
     conditions.extend(options(juju.config().await.map_err(asked)?, file));

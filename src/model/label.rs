@@ -80,7 +80,7 @@ impl BackupLabel {
     }
 
     /// The last time stamp in the label. It is the local time of the unit that
-    /// made it; ours run with `TZ=UTC`.
+    /// made it; ours run with `TZ=UTC0`.
     pub fn stamp(&self) -> NaiveDateTime {
         self.own
     }

@@ -56,6 +56,13 @@ pub fn engine_beside(agent: &Agent) -> Result<Engine, AgentError> {
     Ok(Engine { config, lock_dir, ..agent.engine() })
 }
 
+/// Workers of a restore whose agent was killed would write into the copy that is
+/// being removed.
+pub async fn end_leftovers_beside(agent: &Agent) {
+    let config = Use::Beside.conf(agent.layout());
+    Engine { config, ..agent.engine() }.end_leftovers().await;
+}
+
 /// After a restore: its keys need not lie about twice.
 pub fn drop_engine_beside(agent: &Agent) -> Result<(), AgentError> {
     let removed = files::remove_file(&Use::Beside.conf(agent.layout()));

@@ -6,5 +6,5 @@ mod conf;
 mod set_up;
 
 pub use archiving::{backlog, use_archiving};
-pub use conf::{drop_engine_beside, engine_beside};
+pub use conf::{drop_engine_beside, end_leftovers_beside, engine_beside};
 pub use set_up::ensure;

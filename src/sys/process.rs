@@ -102,6 +102,17 @@ impl Invocation {
     }
 }
 
+/// Pid and argv of every process on this machine that tells.
+pub fn running() -> Vec<(u32, Vec<String>)> {
+    let pids = super::files::names_in(std::path::Path::new("/proc")).unwrap_or_default();
+    let argv = |pid: u32| {
+        let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Some(text.split_terminator('\0').map(str::to_owned).collect())
+    };
+    pids.iter().filter_map(|name| name.parse().ok()).filter_map(|pid| Some((pid, argv(pid)?))).collect()
+}
+
 /// Asks a process that we started to end.
 pub fn terminate(pid: u32) {
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGTERM);

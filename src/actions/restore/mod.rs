@@ -35,6 +35,7 @@ pub async fn restore(
     is_leader: bool,
 ) -> Result<Results, AgentError> {
     rollback::settle(agent).await?;
+    super::settle_backup(agent).await;
     super::heal(agent, progress).await;
     let plan = decide(agent, backup_id, is_leader).await?;
     let id = plan.backup.id();
@@ -53,7 +54,6 @@ pub async fn restore(
 async fn decide(agent: &Agent, backup_id: Option<&str>, is_leader: bool) -> Result<RestorePlan, AgentError> {
     let catalog = observe::catalog(agent).await;
     let facts = observe::facts(agent, under_way(agent), &catalog).await;
-    no_tablespaces(agent).await?;
     let free = files::free_bytes(&agent.layout().databases());
     let facts = RestoreFacts {
         application: facts.application,
@@ -67,7 +67,9 @@ async fn decide(agent: &Agent, backup_id: Option<&str>, is_leader: bool) -> Resu
         free_bytes: free.map_or_else(Observed::unknown, Observed::Known),
         standby_cluster: false,
     };
-    Ok(plan_restore(&facts, backup_id)?)
+    let plan = plan_restore(&facts, backup_id)?;
+    no_tablespaces(agent).await?;
+    Ok(plan)
 }
 
 /// pgBackRest would put them where the running cluster has them.

@@ -7,6 +7,7 @@ use super::journal::{self, Journal};
 use super::{adopt, recover, switch};
 use crate::agent::Agent;
 use crate::model::AgentError;
+use crate::repository;
 use crate::restore::{AfterCrash, Event, Record, State};
 
 use crate::sys::files;
@@ -56,6 +57,7 @@ pub(super) async fn roll_back(agent: &mut Agent, journal: &mut Journal, why: &st
 }
 
 async fn drop_copy(agent: &Agent, record: &Record) -> Result<(), AgentError> {
+    repository::end_leftovers_beside(agent).await;
     let place = recover::place(agent, record);
     place.end_leftover().await.map_err(|error| AgentError::fault("ending the isolated server", error))?;
     let dropped = place.remove_scratch().and_then(|()| files::remove_folder(&agent.layout().beside(&record.id)));

@@ -1,15 +1,16 @@
-//! The process that pushes WAL in the background. PostgreSQL starts it and
-//! forgets it: when the unit goes, it must be ended by its lock file.
+//! Processes of the engine that nobody waits for: the one that pushes WAL in
+//! the background, and the workers of a backup or restore whose agent was killed.
 
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::run::Engine;
 use crate::sys::files;
-use crate::sys::process::Invocation;
+use crate::sys::process::{self, Invocation};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize)]
 struct LockFile {
@@ -25,11 +26,43 @@ impl Engine {
             let Ok(Some(text)) = files::read(&path) else { continue };
             // Not JSON, or a pid that is somebody else's by now: leave it.
             let Ok(lock) = serde_json::from_str::<LockFile>(&text) else { continue };
-            // As the database user, who wrote the file: it may signal its own and no other.
-            let kill = Invocation::new("kill").args(["-TERM", &lock.pid.to_string()]).as_user(&self.user).within(PATIENCE);
-            if super::run::is_pgbackrest(lock.pid) && self.runner.run(&kill).await.is_err() {
-                tracing::warn!("background archiving could not be ended");
+            if super::run::is_pgbackrest(lock.pid) {
+                self.signal("-TERM", &[lock.pid]).await;
             }
+        }
+    }
+
+    /// The engine's main process died with the agent; its workers end only when
+    /// they next look up from their file. Waits until they are gone.
+    pub async fn end_leftovers(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = self.leftovers();
+            if left.is_empty() || Instant::now() >= deadline {
+                return;
+            }
+            self.signal("-KILL", &left).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Processes of a backup or restore with our configuration.
+    fn leftovers(&self) -> Vec<u32> {
+        let config = format!("--config={}", self.config.display());
+        let ours = |argv: &[String]| {
+            argv.first().is_some_and(|program| program.ends_with("pgbackrest"))
+                && argv.contains(&config)
+                && argv.iter().any(|arg| ["backup", "backup:local", "restore", "restore:local"].contains(&arg.as_str()))
+        };
+        process::running().into_iter().filter(|(_, argv)| ours(argv)).map(|(pid, _)| pid).collect()
+    }
+
+    /// As the database user: it may signal its own processes and no other.
+    async fn signal(&self, signal: &str, pids: &[u32]) {
+        let pids = pids.iter().map(ToString::to_string);
+        let kill = Invocation::new("kill").args([signal]).args(pids).as_user(&self.user).within(PATIENCE);
+        if let Err(error) = self.runner.run(&kill).await {
+            tracing::warn!("processes of the engine could not be ended: {error}");
         }
     }
 }

@@ -165,7 +165,8 @@ impl Engine {
             .args(args)
             .as_user(&self.user)
             // Labels carry the local time of the process: ours are UTC everywhere.
-            .env("TZ", "UTC")
+            // `UTC0` needs no zone file, which may be missing or lie.
+            .env("TZ", "UTC0")
             .env("HOME", self.work_dir.to_string_lossy());
         invocation.cwd = Some(self.work_dir.clone());
         invocation
