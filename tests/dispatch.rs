@@ -693,7 +693,6 @@ fn a_follower(storage: &Path, options: &Value, related: Option<&Value>) -> Scrip
         .expect("relation-get", ["-r", peers, "--app", "-", "postgresql", "--format=json"])
         .stdout("{}")
         .repeat()
-        .stdout("[\"postgresql/1\"]")
         .expect("is-leader", ["--format=json"])
         .stdout("false")
         .repeat()
