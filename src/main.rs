@@ -2,10 +2,13 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use pg_backup_agent::{dispatch, sys};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let args = sys::environment::args();
-    ExitCode::from(dispatch::run(sys::environment::vars(), args).await)
+fn main() -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let code = runtime.block_on(dispatch::run(sys::environment::vars(), sys::environment::args()));
+    // What still waits (a session's end, a probe) must not hold up Juju.
+    runtime.shutdown_background();
+    Ok(ExitCode::from(code))
 }

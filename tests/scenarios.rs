@@ -66,6 +66,7 @@ const SCENARIOS: &[(&str, fn(&'static world::World))] = &[
     ("a restore killed while it stops the cluster loses nothing",                       broken_restore::killed_stopping),
     ("a restore killed while directories change places loses nothing",                  broken_restore::killed_switching),
     ("a restore killed while Patroni takes over loses nothing",                         broken_restore::killed_adopting),
+    ("a restore killed, and killed again while it is put back, loses nothing",          broken_restore::killed_twice),
     ("the repository of another cluster is refused, and another path heals",            repository::of_another_cluster),
     ("no secret is in any output, log, process or readable file",                       secrets::nowhere),
     ("a removed application leaves no process",                                         teardown::application),

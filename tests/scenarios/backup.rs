@@ -47,13 +47,6 @@ pub fn full(world: &'static World) {
     assert!(row.contains(&format!(" | /{STANZA}/")), "{row}");
     let log = world.object(&format!("backup/{STANZA}/{id}/backup.log"));
     assert!(log.starts_with("Stdout:\n") && log.contains("\nStderr:\n"), "{log}");
-    let latest = world.object(&format!("backup/{STANZA}/latest"));
-    assert!(
-        latest.ends_with(
-            "\nModel Name: scen\nApplication Name: postgresql\nUnit Name: postgresql/0\nJuju Version: 3.6.9\n"
-        ),
-        "{latest}"
-    );
 }
 
 pub fn stands_on(world: &'static World) {

@@ -44,6 +44,7 @@ pub fn two_at_once(world: &'static World) {
     world.with_repository();
     let before = world.listed("finished").len();
     let running = world.slow_backup();
+    assert_eq!(world.status(UNIT), ("maintenance".to_owned(), "creating backup".to_owned()));
     let table = world.shell.agent("list-backups", &world.storage, &[]).ok();
     assert!(table.lines().any(|line| line.contains(" | full backup         | in progress: ")), "{table}");
     let list = world.shell.agent("list-backups", &world.storage, &["--format", "json"]).ok();
@@ -88,7 +89,8 @@ pub fn agent_killed(world: &'static World) {
     running.end().failed();
     world.fault("none");
     until(60, "the next hook settles it", || !world.storage.join("state/backup.json").exists());
-    until(10, "no process of it is left", || world.engines().is_empty());
+    let left = world.engines();
+    assert!(left.is_empty(), "{left:#?}");
     world.heal();
     let failed = world.listed("failed").pop().expect("a failed run");
     assert_eq!(failed["reason"], "interrupted: the agent was killed while the backup ran");

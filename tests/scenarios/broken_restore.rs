@@ -83,12 +83,7 @@ pub fn store_denies(world: &'static World) {
 }
 
 /// Kills the agent in the moment its journal says `wanted`.
-fn killed(world: &'static World, wanted: &str) {
-    let (id, before) = before(world);
-    if wanted == "fetching" {
-        world.slow(300_000);
-    }
-    let running = begin(world, &id);
+fn kill_at(world: &'static World, running: &Running, wanted: &str) {
     until(60, "the restore begins", || world.state().is_some());
     let dispatch = world.dispatch();
     let target = STATES.iter().position(|state| *state == wanted).unwrap_or_default();
@@ -98,6 +93,16 @@ fn killed(world: &'static World, wanted: &str) {
         assert!(Instant::now() < deadline && !running.is_over(), "it never was {wanted}");
     }
     kill_hard(&dispatch);
+}
+
+/// A restore that is killed there; the next hook has to settle it.
+fn killed(world: &'static World, wanted: &str) {
+    let (id, before) = before(world);
+    if wanted == "fetching" {
+        world.slow(300_000);
+    }
+    let running = begin(world, &id);
+    kill_at(world, &running, wanted);
     running.end().failed();
     world.fault("none");
     as_it_was(world, &before);
@@ -122,4 +127,16 @@ pub fn killed_switching(world: &'static World) {
 pub fn killed_adopting(world: &'static World) {
     killed(world, "adopting");
     world.backup();
+}
+
+/// The hook that puts the old data back is killed too.
+pub fn killed_twice(world: &'static World) {
+    let (id, before) = before(world);
+    let running = begin(world, &id);
+    kill_at(world, &running, "adopting");
+    running.end().failed();
+    let at = |state: &str| world.open_restores().iter().any(|record| record["state"] == state);
+    until(60, "the next hook puts the old data back", || at("rolling-back"));
+    kill_hard(&world.dispatch());
+    as_it_was(world, &before);
 }

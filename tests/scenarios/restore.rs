@@ -19,7 +19,9 @@ impl World {
 
 pub fn exact(world: &'static World) {
     world.with_repository();
-    let id = world.backup().get("backup-id");
+    world.backup();
+    world.add_rows(10);
+    let id = world.shell.action(UNIT, &["create-backup", "type=incremental"]).ok().get("backup-id");
     let then = world.rows();
     world.add_rows(100);
     world.sql("DELETE FROM rows WHERE id % 3 = 0");

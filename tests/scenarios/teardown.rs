@@ -11,7 +11,7 @@ pub fn application(world: &'static World) {
     until(120, "the application is gone", gone);
     let left = watch::of_folder(&world.storage);
     assert!(left.is_empty(), "{left:#?}");
-    let log = std::fs::read_to_string(world.shell.home.join("models").join(MODEL).join("debug.log")).expect("the log");
+    let log = world.shell.juju(&["debug-log", "--replay", "--no-tail"]).ok();
     assert!(log.contains("ran \"stop\" hook"), "the unit ended its programs itself");
     assert!(world.storage.join("pg/data/PG_VERSION").exists(), "the storage is kept, with the data");
 }
