@@ -89,18 +89,6 @@ impl Etcd {
         })
     }
 
-    pub async fn get(&self, key: &str) -> Result<Option<String>, EtcdError> {
-        let answer = self.authorised("kv/range", json!({"key": BASE64.encode(key)})).await?;
-        let Some(value) = answer["kvs"][0]["value"].as_str() else { return Ok(None) };
-        let bytes = BASE64.decode(value).map_err(|_| EtcdError::Shape)?;
-        String::from_utf8(bytes).map(Some).map_err(|_| EtcdError::Shape)
-    }
-
-    pub async fn put(&self, key: &str, value: &str) -> Result<(), EtcdError> {
-        let body = json!({"key": BASE64.encode(key), "value": BASE64.encode(value)});
-        self.authorised("kv/put", body).await.map(|_| ())
-    }
-
     pub async fn delete(&self, key: &str) -> Result<(), EtcdError> {
         self.authorised("kv/deleterange", json!({"key": BASE64.encode(key)})).await.map(|_| ())
     }

@@ -12,7 +12,7 @@ impl Juju {
         Ok(ids.unwrap_or_default())
     }
 
-    /// The application at the other end; `None` while the relation is being broken.
+    /// The application at the other end.
     pub async fn relation_app(&self, id: &str) -> Result<Option<String>, JujuError> {
         let app: Option<String> = self.json("relation-list", &["-r", id, "--app"]).await?;
         Ok(app.filter(|app| !app.is_empty()))
