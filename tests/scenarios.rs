@@ -33,8 +33,10 @@ use scenarios::{
     backup, broken_backup, broken_restore, hostile, repository, restore, secrets, system_users, teardown, world,
 };
 
+type Scenario = (&'static str, fn(&'static world::World));
+
 #[rustfmt::skip]
-const SCENARIOS: &[(&str, fn(&'static world::World))] = &[
+const SCENARIOS: &[Scenario] = &[
     ("without a repository a backup is refused and the help names the command",         repository::none_is_related),
     ("a repository without a bucket's name blocks with the option to set",              repository::no_bucket_is_named),
     ("hostile relation data blocks by the field's name, runs nothing, and heals",       hostile::relation_data),

@@ -51,8 +51,8 @@ pub fn two_at_once(world: &'static World) {
     schema::check(&serde_json::from_str(&list).expect("one JSON document"));
     let second = world.shell.agent("create-backup", &world.storage, &[]);
     assert!(!second.good);
-    let sentence = "another command of the agent is at work on postgresql/0. Wait for it to end: juju operations";
-    assert_eq!(second.stderr.lines().last(), Some(sentence));
+    let why = second.stderr.lines().last().unwrap_or_default();
+    assert!(why.starts_with("another command of the agent is at work on ") && why.contains("juju operations"), "{why}");
     world.fault("none");
     running.end().ok();
     assert_eq!(world.listed("finished").len(), before + 1);

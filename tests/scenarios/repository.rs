@@ -52,7 +52,6 @@ pub fn faults_heal(world: &'static World) {
         ("deny",        format!("bucket {BUCKET}: access denied (403)")),
         ("refuse",      format!("{endpoint}: connection refused")),
         ("unavailable", "(503)".to_owned()),
-        ("stop",        format!("{endpoint}: connection refused")),
         ("stall",       format!("{endpoint}: no answer within ")),
     ];
     for (mode, words) in faults {

@@ -63,7 +63,7 @@ impl World {
 
     /// A backup that takes a while, and is copying.
     pub fn slow_backup(&'static self) -> Running {
-        self.slow(300_000);
+        self.slow(500_000);
         let running = self.shell.start_action(UNIT, &["create-backup"]);
         until(60, "a backup runs", || running.is_over() || !self.engines().is_empty());
         until(60, "it copies", || running.is_over() || self.percent().is_some_and(|percent| percent > 0.0));

@@ -62,7 +62,7 @@ pub fn rotated(world: &'static World) {
     until(60, "the new password opens the database", || world.lets_in("second-canary-of-operator"));
     assert!(!world.lets_in("first-canary-of-operator"), "the old one does no more");
     world.active(UNIT);
-    assert!(world.sql("SELECT 1") == "1" && world.add_rows(1) == ());
+    world.add_rows(1);
 }
 
 fn granted(world: &'static World) -> String {
