@@ -201,6 +201,8 @@ async fn finish(
             Ok(results)
         }
         Err(broken) => {
+            // An engine that was killed leaves workers, which hold its lock.
+            agent.engine().end_leftovers().await;
             let run = failed_run(agent, record, &broken.error);
             let failed = RunningRecord { failed: Some(FailedNote { run, log: broken.log }), ..record.clone() };
             // The user is told why it failed, whatever becomes of the note.

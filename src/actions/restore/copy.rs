@@ -40,5 +40,6 @@ pub(super) async fn fetch(
     };
     let ended = watch::to_the_end(&engine, &agent.store()?, process, TELL, tell).await;
     let outcome = ended.map_err(|error| AgentError::fault("fetching the backup", error))?.outcome;
+    // What an engine that was killed leaves is ended with the copy.
     outcome.map_err(failed)
 }
