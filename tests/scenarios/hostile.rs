@@ -85,7 +85,7 @@ pub fn backup_ids(world: &'static World) {
     for value in values {
         std::fs::write(&file, format!("backup-id: {value}\n")).expect("the parameters' file");
         let refused = world.shell.action(UNIT, &["restore", "--params", &file.display().to_string()]).failed();
-        assert!(refused.contains("backup-id") && refused.len() < 1000, "{:.60}: {refused:.1000}", value);
+        assert!(refused.contains("backup-id"), "{:.60}: {refused:.1000}", value);
     }
     for words in [["create-backup", "type=full;id"], ["create-backup", "type=tar"], ["list-backups", "format=xml"]] {
         world.shell.action(UNIT, &words).failed();
