@@ -152,7 +152,8 @@ fn search_path(path: &str, bin_dir: Option<&Path>) -> String {
 /// One process of the agent acts on a unit at a time; take it before the unit's
 /// file is read. The kernel lets go of it when we die.
 pub fn take_lock(layout: &Layout) -> Result<FileLock, AgentError> {
-    let held = FileLock::try_take(&layout.unit_lock()).map_err(|error| AgentError::fault("taking the unit's lock", error))?;
+    let held =
+        FileLock::try_take(&layout.unit_lock()).map_err(|error| AgentError::fault("taking the unit's lock", error))?;
     held.ok_or_else(|| {
         AgentError::refused(
             "another command of the agent is at work on this unit",

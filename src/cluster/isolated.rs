@@ -229,8 +229,12 @@ mod tests {
         let text = b"work_mem = '8MB'\nrestore_command = 'x'\n  recovery_target = 'immediate'\n";
         files::write(&auto, text, &Access::Private).unwrap();
         files::write(&dir.path().join("patroni.dynamic.json"), b"{}", &Access::Private).unwrap();
-        let place =
-            Isolated { runner: Runner::new("/usr/bin:/bin"), user, data: dir.path().to_owned(), scratch: dir.path().join("s") };
+        let place = Isolated {
+            runner: Runner::new("/usr/bin:/bin"),
+            user,
+            data: dir.path().to_owned(),
+            scratch: dir.path().join("s"),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(place.tidy()).unwrap();
         assert_eq!(std::fs::read_to_string(auto).unwrap(), "work_mem = '8MB'\n");

@@ -21,5 +21,5 @@ pub use layout::{Layout, PG_PORT};
 pub use member::Member;
 pub use patroni::{MemberState, Patroni, PatroniError};
 pub use patroni_conf::{Archiving, PatroniConf, RenderError};
-pub use shutdown::{StopError, ensure_stopped};
 pub use postgres::{Archiver, Postgres, SqlError};
+pub use shutdown::{StopError, ensure_stopped};

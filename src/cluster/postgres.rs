@@ -92,7 +92,8 @@ impl Postgres {
 
     /// Tablespaces of the users' own.
     pub async fn tablespaces(&self) -> Result<Vec<String>, SqlError> {
-        let text = "SELECT spcname FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY spcname";
+        let text =
+            "SELECT spcname FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY spcname";
         let rows = self.client.query(text, &[]).await.map_err(SqlError::query("listing tablespaces"))?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }

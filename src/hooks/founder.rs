@@ -13,7 +13,13 @@ const KEY: &str = "founder";
 
 /// Reads who it is. The leader names itself when nobody was named, or when the
 /// one who was is gone with its data.
-pub(super) async fn gather(juju: &Juju, context: &Context, peers: &str, units: &[String], file: &mut UnitFile) -> Result<(), JujuError> {
+pub(super) async fn gather(
+    juju: &Juju,
+    context: &Context,
+    peers: &str,
+    units: &[String],
+    file: &mut UnitFile,
+) -> Result<(), JujuError> {
     let own = context.unit.to_string();
     let bag = juju.app_bag(peers, &context.unit.application).await?;
     let named = bag.get(KEY).cloned();
