@@ -1,10 +1,11 @@
 //! Builds the adapters from the context: the one place that knows all rooms.
 
+mod reach;
 mod unit_file;
 
 use std::path::{Path, PathBuf};
 
-use crate::cluster::{Archiving, Etcd, Layout, Member, Patroni, PatroniConf, Postgres, SqlError};
+use crate::cluster::{Archiving, Layout, Member, PatroniConf, Postgres, SqlError};
 use crate::engine::pgbackrest::Engine;
 use crate::model::{AgentError, Stanza, UnitName};
 use crate::settings::{Config, S3Settings, SystemUsers};
@@ -26,6 +27,8 @@ pub struct Agent {
     pub unit: UnitName,
     pub stanza: Stanza,
     pub file: UnitFile,
+    /// The command by which a replica that has no data yet gets it from the repository.
+    pub replica_from_repository: Option<String>,
 }
 
 impl Agent {
@@ -45,11 +48,13 @@ impl Agent {
             layout,
             name: unit.member(),
             address: file.address.clone(),
+            stage: file.stage,
+            trust: file.trust.clone(),
             user: user.clone(),
             runner: runner.clone(),
             services,
         };
-        Ok(Self { runner, user, member, unit, stanza, file })
+        Ok(Self { runner, user, member, unit, stanza, file, replica_from_repository: None })
     }
 
     pub fn layout(&self) -> &Layout {
@@ -99,15 +104,6 @@ impl Agent {
         }
     }
 
-    pub fn etcd(&self) -> Result<Etcd, AgentError> {
-        Etcd::at(&self.file.address, self.users()?.raft).map_err(|error| AgentError::fault("preparing for etcd", error))
-    }
-
-    pub fn patroni(&self) -> Result<Patroni, AgentError> {
-        Patroni::at(&self.file.address, self.users()?.patroni)
-            .map_err(|error| AgentError::fault("preparing for Patroni", error))
-    }
-
     pub async fn postgres(&self) -> Result<Postgres, SqlError> {
         Postgres::connect(&self.layout().run(), "postgres").await
     }
@@ -126,9 +122,12 @@ impl Agent {
             scope: &self.unit.application,
             member: &self.member.name,
             address: &self.file.address,
-            etcd: &[format!("{}:2379", self.file.address)],
+            etcd: &self.etcd_addresses(),
+            etcd_user: &self.etcd_credentials(&users).user,
+            stage: self.member.stage,
             bin_dir: &bin_dir,
             archiving,
+            replica_from_repository: self.replica_from_repository.as_deref(),
             archive_timeout: self.config()?.archive_timeout.as_secs() as u32,
             operator: &users.operator,
             replication: &users.replication,

@@ -64,6 +64,17 @@ impl Layout {
         self.etc().join("repository-ca.pem")
     }
 
+    /// The unit's key with its certificate and what leads to the authority, in
+    /// one file: they change together.
+    pub fn unit_pem(&self) -> PathBuf {
+        self.etc().join("unit.pem")
+    }
+
+    /// The authorities whose certificates the unit's services take.
+    pub fn trusted(&self) -> PathBuf {
+        self.etc().join("trusted.pem")
+    }
+
     pub fn pgpass(&self) -> PathBuf {
         self.run().join("pgpass")
     }

@@ -4,16 +4,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::etcd::{Etcd, EtcdError};
+use super::etcd::{Etcd, EtcdError, EtcdMember};
 use super::layout::Layout;
 use super::patroni::Patroni;
 use super::postgres::Postgres;
-use crate::model::Role;
+use super::urls;
+use crate::model::{Role, TlsStage};
 use crate::sys::files;
 use crate::sys::process::{Invocation, OsUser, Runner};
-use crate::sys::services::{Service, ServiceError, Services};
+use crate::sys::services::{Children, Service, ServiceError, Services};
 
 const ETCD: &str = "etcd";
 const PATRONI: &str = "patroni";
@@ -26,9 +28,22 @@ pub struct Member {
     pub layout: Layout,
     pub name: String,
     pub address: String,
+    pub stage: TlsStage,
+    /// Tells sets of trusted authorities apart: etcd reads them at its start only.
+    pub trust: String,
     pub user: OsUser,
     pub runner: Runner,
     pub services: Services,
+}
+
+/// How this unit's etcd was first started; etcd ignores it later, and it stays as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcdStart {
+    /// `name=peer-url,...`
+    pub initial_cluster: String,
+    pub peer_url: String,
+    /// It joined a cluster store that was there.
+    pub existing: bool,
 }
 
 impl Member {
@@ -49,46 +64,120 @@ impl Member {
         versions.into_iter().rfind(has_server).map(bin_dir)
     }
 
+    /// The first start of a cluster store of one.
+    pub fn founding(&self) -> EtcdStart {
+        let peer_url = urls::etcd_peer(&self.address, self.stage);
+        EtcdStart { initial_cluster: format!("{}={peer_url}", self.name), peer_url, existing: false }
+    }
+
+    /// The first start in a cluster store that knows us already.
+    pub fn joining(&self, members: &[EtcdMember]) -> EtcdStart {
+        let peer_url = urls::etcd_peer(&self.address, self.stage);
+        // A member that was never started has no name: it is us, joiners come one by one.
+        let name = |member: &EtcdMember| if member.name.is_empty() { self.name.clone() } else { member.name.clone() };
+        let entries = members.iter().flat_map(|member| {
+            let name = name(member);
+            member.peer_urls.iter().map(move |url| format!("{name}={url}"))
+        });
+        EtcdStart { initial_cluster: entries.collect::<Vec<_>>().join(","), peer_url, existing: true }
+    }
+
+    pub fn etcd_has_data(&self) -> bool {
+        files::exists(&self.layout.etcd_data().join("member"))
+    }
+
+    /// For a member that was removed, or lost what it had.
+    pub fn forget_etcd_data(&self) -> std::io::Result<()> {
+        files::remove_folder(&self.layout.etcd_data())?;
+        files::make_folder(&self.layout.etcd_data(), Some(&self.user), 0o700)
+    }
+
     /// Flags beginning with `initial-` count at the first start only.
-    fn etcd(&self) -> Service {
-        let (client, peer) = (format!("http://{}:2379", self.address), format!("http://{}:2380", self.address));
-        let initial = format!("{}={peer}", self.name);
+    fn etcd(&self, start: &EtcdStart, quorum: Quorum) -> Service {
         let data = self.layout.etcd_data().display().to_string();
+        let (pem, trusted) = (self.layout.unit_pem().display().to_string(), self.layout.trusted().display().to_string());
+        let clients = urls::etcd_client_listeners(&self.address, self.stage);
+        let peers = urls::etcd_peer_listeners(&self.address, self.stage);
+        let advertised = urls::etcd_client(&self.address, self.stage);
         #[rustfmt::skip]
-        let flags = [
+        let mut flags = vec![
             ("--name", self.name.as_str()),
             ("--data-dir", &data),
-            ("--listen-client-urls", &client),
-            ("--advertise-client-urls", &client),
-            ("--listen-peer-urls", &peer),
-            ("--initial-advertise-peer-urls", &peer),
-            ("--initial-cluster", &initial),
-            ("--initial-cluster-token", &self.name),
-            ("--initial-cluster-state", "new"),
+            ("--listen-client-urls", &clients),
+            ("--advertise-client-urls", &advertised),
+            ("--listen-peer-urls", &peers),
+            ("--initial-advertise-peer-urls", &start.peer_url),
+            ("--initial-cluster", &start.initial_cluster),
+            ("--initial-cluster-state", if start.existing { "existing" } else { "new" }),
             ("--auto-compaction-retention", "1"),
             ("--logger", "zap"),
             ("--log-level", "warn"),
         ];
-        let args = flags.into_iter().flat_map(|(flag, value)| [flag, value]);
-        self.service(ETCD, Invocation::new("etcd").args(args))
+        let mut args: Vec<String> = Vec::new();
+        if self.stage.accepts_tls() {
+            #[rustfmt::skip]
+            flags.extend([
+                ("--cert-file", pem.as_str()), ("--key-file", &pem), ("--trusted-ca-file", &trusted),
+                ("--peer-cert-file", &pem), ("--peer-key-file", &pem), ("--peer-trusted-ca-file", &trusted),
+            ]);
+            args.extend(["--client-cert-auth".to_owned(), "--peer-client-cert-auth".to_owned()]);
+        }
+        if quorum == Quorum::LostForGood {
+            args.push("--force-new-cluster".to_owned());
+        }
+        args.extend(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]));
+        // It reads the authorities at its start: others are another service.
+        let invocation = Invocation::new("etcd").args(args).env("TRUST", &self.trust);
+        self.service(ETCD, invocation, Children::EndWithIt)
     }
 
     fn patroni(&self) -> Service {
-        self.service(PATRONI, Invocation::new("patroni").args([self.layout.patroni_conf().display().to_string()]))
+        let conf = self.layout.patroni_conf().display().to_string();
+        // How it speaks to etcd is settled at its start: another stage is another service.
+        let invocation = Invocation::new("patroni").args([conf]).env("STAGE", etcd_protocol(self.stage));
+        self.service(PATRONI, invocation, Children::OutliveIt)
     }
 
-    fn service(&self, name: &'static str, invocation: Invocation) -> Service {
+    fn service(&self, name: &'static str, invocation: Invocation, children: Children) -> Service {
         let mut invocation = invocation
             .as_user(&self.user)
             .env("TZ", "UTC")
             .env("LC_ALL", "C.UTF-8")
             .env("HOME", self.layout.run().display().to_string());
         invocation.cwd = Some(self.layout.databases());
-        Service { name, invocation, log: self.layout.log().join(format!("{name}.log")) }
+        Service { name, invocation, log: self.layout.log().join(format!("{name}.log")), children }
     }
 
-    pub async fn start_etcd(&self) -> Result<(), ServiceError> {
-        self.services.start(&self.etcd()).await
+    pub async fn start_etcd(&self, start: &EtcdStart) -> Result<(), ServiceError> {
+        self.services.start(&self.etcd(start, Quorum::Needed)).await
+    }
+
+    pub async fn etcd_runs(&self) -> bool {
+        self.services.is_running(ETCD).await
+    }
+
+    /// Does it listen where, and trust whom, it should by now?
+    pub async fn etcd_runs_as(&self, start: &EtcdStart) -> bool {
+        self.services.runs_as(&self.etcd(start, Quorum::Needed)).await
+    }
+
+    pub async fn restart_etcd(&self, start: &EtcdStart) -> Result<(), ServiceError> {
+        self.stop_etcd().await?;
+        self.start_etcd(start).await
+    }
+
+    pub async fn stop_etcd(&self) -> Result<(), ServiceError> {
+        self.services.stop(ETCD, Duration::from_secs(20)).await
+    }
+
+    /// A cluster store of one, made of this unit's data: the others of it are
+    /// gone for good. Started so once: a later start would drop members again.
+    pub async fn start_etcd_alone(&self, etcd: &Etcd, start: &EtcdStart) -> Result<bool, ServiceError> {
+        self.stop_etcd().await?;
+        self.services.start(&self.etcd(start, Quorum::LostForGood)).await?;
+        let ready = self.etcd_ready(etcd, Duration::from_secs(30)).await;
+        self.restart_etcd(start).await?;
+        Ok(ready)
     }
 
     /// Waits until etcd answers with a quorum, or `patience` is over.
@@ -111,6 +200,17 @@ impl Member {
         self.services.is_running(PATRONI).await
     }
 
+    /// Does it speak to etcd as it should by now?
+    pub async fn patroni_runs_as_wanted(&self) -> bool {
+        self.services.runs_as(&self.patroni()).await
+    }
+
+    /// A new Patroni takes over PostgreSQL, which goes on meanwhile, as after a
+    /// crash of the old one.
+    pub async fn replace_patroni(&self) -> Result<(), ServiceError> {
+        self.services.replace(&self.patroni()).await
+    }
+
     /// Patroni reads its file again; it does so at its own pace.
     pub async fn reload_patroni(&self) -> Result<(), ServiceError> {
         self.services.reload(PATRONI).await
@@ -123,7 +223,7 @@ impl Member {
 
     pub async fn stop_all(&self) -> Result<(), ServiceError> {
         self.stop_patroni().await?;
-        self.services.stop(ETCD, Duration::from_secs(20)).await?;
+        self.stop_etcd().await?;
         self.services.remove(PATRONI).await?;
         self.services.remove(ETCD).await
     }
@@ -155,6 +255,22 @@ impl Member {
             etcd.delete(&format!("/service/{scope}/{key}")).await?;
         }
         etcd.delete_below(&format!("/service/{scope}/members/")).await
+    }
+}
+
+/// Some members of the cluster store may be away; then it needs most of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quorum {
+    Needed,
+    LostForGood,
+}
+
+fn etcd_protocol(stage: TlsStage) -> &'static str {
+    match stage {
+        TlsStage::Plain => "plain",
+        // It knows the certificates, and takes members that speak TLS already.
+        TlsStage::Accept | TlsStage::Dial => "either",
+        TlsStage::Only => "tls",
     }
 }
 

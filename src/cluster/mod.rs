@@ -3,7 +3,6 @@
 
 mod control_data;
 mod etcd;
-mod etcd_auth;
 mod isolated;
 mod layout;
 mod member;
@@ -13,13 +12,16 @@ mod postgres;
 mod roles;
 mod seal;
 mod shutdown;
+pub(crate) mod urls;
 
 pub use control_data::{ClusterState, ControlData, ControlDataError};
-pub use etcd::{Etcd, EtcdError};
+pub(crate) use etcd::DEADLINE as ETCD_DEADLINE;
+pub use etcd::{Claim, Claimed, Credentials, Etcd, EtcdError, EtcdMember, Own, Step, next_step};
 pub use isolated::{Isolated, IsolatedError, RunningServer};
 pub use layout::{Layout, PG_PORT};
-pub use member::Member;
-pub use patroni::{MemberState, Patroni, PatroniError};
+pub use member::{EtcdStart, Member};
+pub(crate) use patroni::DEADLINE as PATRONI_DEADLINE;
+pub use patroni::{MemberState, OwnState, Patroni, PatroniError};
 pub use patroni_conf::{Archiving, PatroniConf, RenderError};
 pub use postgres::{Archiver, Postgres, SqlError};
 pub use shutdown::{StopError, ensure_stopped};

@@ -11,7 +11,8 @@ use crate::model::{Role, Timeline};
 use crate::secrets::{ExposeSecret, SecretString};
 use crate::sys::http::{HttpClient, HttpError, Method, Request};
 
-const DEADLINE: Duration = Duration::from_secs(6);
+/// Of one call.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(6);
 
 #[derive(Debug, thiserror::Error)]
 pub enum PatroniError {
@@ -33,6 +34,25 @@ pub struct MemberState {
     pub timeline: Option<Timeline>,
     /// Bytes behind the primary; `None` on the primary or when Patroni cannot tell.
     pub lag: Option<u64>,
+}
+
+/// Patroni waits this long for a change of the primary, or for a restart.
+const SWITCHOVER: Duration = Duration::from_secs(90);
+
+/// What a member says of itself.
+#[derive(Debug, Clone, Deserialize)]
+pub struct OwnState {
+    /// `running`, `starting`, `creating replica`, ...
+    pub state: String,
+    /// `master`, `replica`, ...
+    #[serde(default)]
+    pub role: String,
+    /// A setting that PostgreSQL takes over at its next start only.
+    #[serde(default)]
+    pub pending_restart: bool,
+    /// Nobody promotes, starts or stops anything while it is so.
+    #[serde(default)]
+    pub pause: bool,
 }
 
 #[derive(Deserialize)]
@@ -59,8 +79,9 @@ pub struct Patroni {
 }
 
 impl Patroni {
-    pub fn at(address: &str, password: SecretString) -> Result<Self, HttpError> {
-        Ok(Self { base: format!("http://{address}:8008"), http: HttpClient::plain(DEADLINE)?, password })
+    /// `base`: `https://10.0.0.1:8008`.
+    pub fn new(base: String, http: HttpClient, password: SecretString) -> Self {
+        Self { base, http, password }
     }
 
     async fn call(&self, method: Method, path: &str, body: &str) -> Result<(u16, String), PatroniError> {
@@ -81,6 +102,38 @@ impl Patroni {
         let answer: ClusterAnswer =
             serde_json::from_str(&body).map_err(|error| PatroniError::Shape(error.to_string()))?;
         Ok(answer.members.into_iter().map(member_state).collect())
+    }
+
+    /// This member alone, without asking etcd.
+    pub async fn own_state(&self) -> Result<OwnState, PatroniError> {
+        let (_, body) = self.call(Method::GET, "patroni", "").await?;
+        serde_json::from_str(&body).map_err(|error| PatroniError::Shape(error.to_string()))
+    }
+
+    /// A planned change of the primary; Patroni answers when it is done. It
+    /// chooses `candidate`, or the healthiest when there is none.
+    pub async fn switchover(&self, leader: &str, candidate: Option<&str>) -> Result<(), PatroniError> {
+        let mut body = serde_json::json!({"leader": leader});
+        if let Some(candidate) = candidate {
+            body["candidate"] = candidate.into();
+        }
+        self.command("switchover", &body.to_string(), SWITCHOVER).await
+    }
+
+    /// Throws this replica's data away and makes it anew.
+    pub async fn reinitialize(&self) -> Result<(), PatroniError> {
+        self.command("reinitialize", r#"{"force": true}"#, DEADLINE).await
+    }
+
+    /// Restarts PostgreSQL if a setting waits for it.
+    pub async fn restart_if_pending(&self) -> Result<(), PatroniError> {
+        self.command("restart", r#"{"restart_pending": true}"#, SWITCHOVER).await
+    }
+
+    async fn command(&self, path: &str, body: &str, patience: Duration) -> Result<(), PatroniError> {
+        let patient = Self { http: self.http.clone().within(patience), ..self.clone() };
+        let (status, answer) = patient.call(Method::POST, path, body).await?;
+        if (200..300).contains(&status) { Ok(()) } else { Err(PatroniError::Refused(answer)) }
     }
 
     /// Is this member the primary with the leader's lock?

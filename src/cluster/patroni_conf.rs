@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::layout::{Layout, PG_PORT};
+use super::urls;
+use crate::model::TlsStage;
 use crate::secrets::{ExposeSecret, SecretString};
 
 /// What PostgreSQL does with a finished WAL segment.
@@ -46,10 +48,14 @@ pub struct PatroniConf<'a> {
     pub scope: &'a str,
     pub member: &'a str,
     pub address: &'a str,
-    /// `host:port` of etcd members.
+    /// Addresses of units with etcd members, our own first.
     pub etcd: &'a [String],
+    pub etcd_user: &'a str,
+    pub stage: TlsStage,
     pub bin_dir: &'a str,
     pub archiving: &'a Archiving,
+    /// The command that builds a replica from the repository; `None` copies from the primary.
+    pub replica_from_repository: Option<&'a str>,
     /// Seconds after which PostgreSQL closes a segment that is not full; 0 = never.
     pub archive_timeout: u32,
     pub operator: &'a SecretString,
@@ -77,52 +83,121 @@ impl PatroniConf<'_> {
             "namespace": "/service/",
             "name": self.member,
             "log": {"level": "INFO"},
-            "etcd3": {
-                "hosts": self.etcd,
-                "protocol": "http",
-                "username": "root",
-                "password": self.raft.expose_secret(),
-            },
-            "restapi": {
-                "listen": format!("{}:8008", self.address),
-                "connect_address": format!("{}:8008", self.address),
-                "authentication": {"username": "patroni", "password": self.patroni.expose_secret()},
-            },
+            "etcd3": self.etcd3(),
+            "restapi": self.restapi(),
+            "ctl": self.ctl(),
             "bootstrap": {"dcs": dynamic_configuration(), "initdb": initdb()},
             "postgresql": self.postgresql(),
         })
     }
 
+    fn pem(&self) -> (String, String) {
+        (self.layout.unit_pem().display().to_string(), self.layout.trusted().display().to_string())
+    }
+
+    /// On the way to TLS members of both kinds are there: certificates are
+    /// known before they are needed.
+    fn etcd3(&self) -> Value {
+        let hosts: Vec<_> = self.etcd.iter().map(|address| urls::etcd_host(address)).collect();
+        let tls_only = !self.stage.accepts_plain();
+        let mut etcd3 = json!({
+            "hosts": hosts,
+            "protocol": if tls_only { "https" } else { "http" },
+            "username": self.etcd_user,
+            "password": self.raft.expose_secret(),
+        });
+        if self.stage.accepts_tls() {
+            let (pem, trusted) = self.pem();
+            add(&mut etcd3, json!({"cacert": trusted, "cert": pem, "key": pem}));
+        }
+        etcd3
+    }
+
+    fn restapi(&self) -> Value {
+        let mut restapi = json!({
+            "listen": urls::rest_host(self.address),
+            "connect_address": urls::rest_host(self.address),
+            "authentication": {"username": "patroni", "password": self.patroni.expose_secret()},
+        });
+        if self.stage.dials_tls() {
+            let (pem, trusted) = self.pem();
+            let tls = json!({"certfile": pem, "keyfile": pem, "cafile": trusted, "verify_client": "optional"});
+            add(&mut restapi, tls);
+        }
+        restapi
+    }
+
+    /// How Patroni speaks to the REST APIs of the others.
+    fn ctl(&self) -> Value {
+        if !self.stage.dials_tls() {
+            return json!({});
+        }
+        let (pem, trusted) = self.pem();
+        json!({"cacert": trusted, "certfile": pem, "keyfile": pem, "insecure": false})
+    }
+
+    /// A user of PostgreSQL's, and how it reaches the primary from another unit.
+    fn user(&self, name: &str, password: &SecretString) -> Value {
+        let mut user = json!({"username": name, "password": password.expose_secret()});
+        if self.stage.dials_tls() {
+            let (_, trusted) = self.pem();
+            add(&mut user, json!({"sslmode": "verify-ca", "sslrootcert": trusted}));
+        }
+        user
+    }
+
     fn postgresql(&self) -> Value {
         let path = |path: std::path::PathBuf| path.display().to_string();
-        let user =
-            |name: &str, password: &SecretString| json!({"username": name, "password": password.expose_secret()});
         json!({
-            "listen": format!("{}:{PG_PORT}", self.address),
-            "connect_address": format!("{}:{PG_PORT}", self.address),
+            "listen": format!("{}:{PG_PORT}", urls::host(self.address)),
+            "connect_address": format!("{}:{PG_PORT}", urls::host(self.address)),
             "data_dir": path(self.layout.data()),
             "bin_dir": self.bin_dir,
             "pgpass": path(self.layout.pgpass()),
             "use_unix_socket": true,
             "authentication": {
-                "superuser": user("operator", self.operator),
-                "replication": user("replication", self.replication),
-                "rewind": user("rewind", self.rewind),
+                "superuser": self.user("operator", self.operator),
+                "replication": self.user("replication", self.replication),
+                "rewind": self.user("rewind", self.rewind),
             },
-            "parameters": {
-                "unix_socket_directories": path(self.layout.run()),
-                "archive_mode": "on",
-                "archive_command": self.archiving.command(self.layout),
-                "archive_timeout": self.archive_timeout,
-                "password_encryption": "scram-sha-256",
-                "log_line_prefix": "%m [%p]: ",
-            },
+            "parameters": self.parameters(),
             "recovery_conf": self.recovery_conf(),
-            "pg_hba": access_rules(),
+            "pg_hba": access_rules(self.stage),
             "pg_ident": ["operator postgres operator", "operator root operator"],
-            "create_replica_methods": ["basebackup"],
+            "create_replica_methods": self.replica_methods(),
+            "pgbackrest": {
+                "command": self.replica_from_repository.unwrap_or("/bin/false"),
+                "keep_data": true,
+                "no_params": true,
+                "no_leader": true,
+            },
             "basebackup": [{"checkpoint": "fast"}],
         })
+    }
+
+    fn replica_methods(&self) -> Value {
+        match self.replica_from_repository {
+            // What the repository does not give, the primary does.
+            Some(_) => json!(["pgbackrest", "basebackup"]),
+            None => json!(["basebackup"]),
+        }
+    }
+
+    fn parameters(&self) -> Value {
+        let mut parameters = json!({
+            "unix_socket_directories": self.layout.run().display().to_string(),
+            "archive_mode": "on",
+            "archive_command": self.archiving.command(self.layout),
+            "archive_timeout": self.archive_timeout,
+            "password_encryption": "scram-sha-256",
+            "log_line_prefix": "%m [%p]: ",
+            "ssl": if self.stage.accepts_tls() { "on" } else { "off" },
+        });
+        if self.stage.accepts_tls() {
+            let (pem, trusted) = self.pem();
+            add(&mut parameters, json!({"ssl_cert_file": pem, "ssl_key_file": pem, "ssl_ca_file": trusted}));
+        }
+        parameters
     }
 
     fn recovery_conf(&self) -> Value {
@@ -164,13 +239,21 @@ fn initdb() -> Value {
     ])
 }
 
+fn add(to: &mut Value, more: Value) {
+    if let (Value::Object(to), Value::Object(more)) = (to, more) {
+        to.extend(more);
+    }
+}
+
 /// `operator` is let in locally by the operating system's word alone, so that a
-/// wrong password never locks the agent out.
-fn access_rules() -> Value {
+/// wrong password never locks the agent out. Between units nothing is plain
+/// once all of them speak TLS; clients choose.
+fn access_rules(stage: TlsStage) -> Value {
+    let between_units = if stage.accepts_plain() { "host" } else { "hostssl" };
     json!([
         "local all operator peer map=operator",
         "local all all scram-sha-256",
-        "host replication replication all scram-sha-256",
+        format!("{between_units} replication replication all scram-sha-256"),
         "host all all all scram-sha-256",
     ])
 }
@@ -180,6 +263,10 @@ mod tests {
     use super::*;
 
     fn document(archiving: &Archiving) -> Value {
+        in_stage(TlsStage::Plain, archiving)
+    }
+
+    fn in_stage(stage: TlsStage, archiving: &Archiving) -> Value {
         let secret = |text: &str| SecretString::from(text.to_owned());
         let hostile = secret("p: \"'#{}\\ %");
         let layout = Layout::below("/u");
@@ -188,7 +275,10 @@ mod tests {
             scope: "postgresql",
             member: "postgresql-0",
             address: "127.1.2.3",
-            etcd: &["127.1.2.3:2379".to_owned()],
+            etcd: &["127.1.2.3".to_owned()],
+            etcd_user: "member-1",
+            stage,
+            replica_from_repository: None,
             bin_dir: "/usr/lib/postgresql/15/bin",
             archiving,
             archive_timeout: 300,
@@ -217,6 +307,9 @@ mod tests {
             member: "no",
             address: "127.1.2.3",
             etcd: &[],
+            etcd_user: "off",
+            stage: TlsStage::Plain,
+            replica_from_repository: None,
             bin_dir: "/b",
             archiving: &Archiving::Discard,
             archive_timeout: 0,
@@ -243,6 +336,30 @@ mod tests {
         ];
         for (archiving, want) in table {
             assert_eq!(document(&archiving)["postgresql"]["parameters"]["archive_command"], want);
+        }
+    }
+
+    #[test]
+    fn from_plain_to_tls_step_by_step() {
+        use TlsStage::{Accept, Dial, Only, Plain};
+        #[rustfmt::skip]
+        let table = [
+            // stage  etcd    knows certificates  REST   to others            ssl    replication
+            (Plain,   "http",  false,             false, Value::Null,         "off", "host"),
+            (Accept,  "http",  true,              false, Value::Null,         "on",  "host"),
+            (Dial,    "http",  true,              true,  json!("verify-ca"),  "on",  "host"),
+            (Only,    "https", true,              true,  json!("verify-ca"),  "on",  "hostssl"),
+        ];
+        for (stage, etcd, certificates, rest, sslmode, ssl, replication) in table {
+            let got = in_stage(stage, &Archiving::Discard);
+            assert_eq!(got["etcd3"]["protocol"], etcd, "{stage}");
+            assert_eq!(got["etcd3"]["cacert"].is_string(), certificates, "{stage}");
+            assert_eq!(got["restapi"]["certfile"].is_string(), rest, "{stage}");
+            assert_eq!(got["ctl"]["cacert"].is_string(), rest, "{stage}");
+            assert_eq!(got["postgresql"]["authentication"]["replication"]["sslmode"], sslmode, "{stage}");
+            assert_eq!(got["postgresql"]["parameters"]["ssl"], ssl, "{stage}");
+            let rules = got["postgresql"]["pg_hba"].to_string();
+            assert!(rules.contains(&format!("\"{replication} replication replication")), "{stage}: {rules}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::layout::PG_PORT;
-use crate::model::{Role, WalSegmentSize};
+use crate::model::{Role, Timeline, WalSegmentSize};
 
 /// Every statement of the agent is short; a lock held by a user must not hang a hook.
 const SESSION: &str = "-c statement_timeout=60s -c lock_timeout=10s -c idle_session_timeout=0";
@@ -73,6 +73,16 @@ impl Postgres {
         let text = "SELECT split_part(current_setting('server_version'), ' ', 1)";
         let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking for the version"))?;
         Ok(row.get(0))
+    }
+
+    /// Of the primary, or the one that a replica follows.
+    pub async fn timeline(&self) -> Result<Timeline, SqlError> {
+        // The control file is a checkpoint behind; names of WAL files are not, but a standby has none to name.
+        let text = "SELECT CASE WHEN pg_is_in_recovery() \
+                    THEN greatest((SELECT timeline_id FROM pg_control_checkpoint()), (SELECT max(received_tli) FROM pg_stat_wal_receiver)) \
+                    ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking for the timeline"))?;
+        Ok(Timeline(row.get::<_, i32>(0).max(0) as u32))
     }
 
     /// Bytes of all databases.

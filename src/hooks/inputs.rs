@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{founder, system_users};
+use super::system_users;
 use crate::agent::{RepositoryRecord, UnitFile};
 use crate::juju::{Context, Juju, JujuError, SecretAnswer};
 use crate::model::AgentError;
 use crate::policy::status::{Condition, blocked, waiting};
 use crate::settings::{BadRepository, Config, s3_request};
 
-pub(super) const PEERS: &str = "database-peers";
 const S3: &str = "s3-parameters";
 
 /// Fills the unit's file from Juju; answers what is wrong with it.
@@ -27,12 +26,7 @@ pub(super) async fn gather(
     file.model = context.model.clone();
     file.model_uuid = context.model_uuid.clone();
     file.juju_version = context.juju_version.clone();
-    file.address = juju.address(PEERS).await.map_err(asked)?;
-    let units = juju.goal_units().await.map_err(asked)?;
-    file.planned_units = units.len().max(1) as u32;
-    if let Some(peers) = juju.relation_ids(PEERS).await.map_err(asked)?.into_iter().next() {
-        founder::gather(juju, context, &peers, &units, file).await.map_err(asked)?;
-    }
+    file.address = juju.address(super::peers::PEERS).await.map_err(asked)?;
     let mut conditions = Vec::new();
     conditions.extend(options(juju.config().await.map_err(asked)?, file));
     conditions.extend(system_users::gather(juju, context, file, scratch).await?);

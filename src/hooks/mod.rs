@@ -1,11 +1,14 @@
 //! Hooks. Nearly every one runs the same reconcile: nothing waits for "its"
 //! event, and a fault that heals outside heals the status at the next hook.
 
-mod founder;
+mod cluster_store;
 mod inputs;
 mod install;
+mod peers;
+mod replica;
 mod reconcile;
 mod repository;
+mod rotation;
 mod start_member;
 mod system_users;
 mod teardown;

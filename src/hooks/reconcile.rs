@@ -1,13 +1,13 @@
 //! One reconcile for all hooks: observe, compare with what is asked for, do
 //! the next needed thing, set the status.
 
-use super::{founder, inputs, repository, start_member};
+use super::{inputs, peers, repository, start_member};
 use crate::actions;
 use crate::agent::{Agent, UnitFile, take_lock};
 use crate::cluster::Layout;
 use crate::juju::{Context, Juju, JujuError};
-use crate::model::AgentError;
-use crate::policy::status::{Condition, maintenance, unit_status, waiting};
+use crate::model::{AgentError, Role};
+use crate::policy::status::{Condition, active, maintenance, unit_status, waiting};
 use crate::sys::environment::Vars;
 use crate::sys::process::OsUser;
 
@@ -42,6 +42,12 @@ async fn on_storage(
         Err(busy) => return Ok(vec![maintenance(busy.explain())]),
     };
     let mut file = UnitFile::load(&layout.state())?.unwrap_or_default();
+    let relation = peers::gather(juju, context, &mut file).await.map_err(asked)?;
+    if file.leaving {
+        file.save(&layout.state())?;
+        return Ok(vec![maintenance("leaving the cluster")]);
+    }
+    let is_leader = juju.is_leader().await.map_err(asked)?;
     let mut conditions = inputs::gather(juju, context, &mut file, &layout.state()).await?;
     file.save(&layout.state())?;
     if file.users.is_empty() {
@@ -50,28 +56,32 @@ async fn on_storage(
     }
     let path = vars.get("PATH").map(String::as_str).unwrap_or_default();
     let mut agent = Agent::new(path, storage, file)?;
-    conditions.extend(act(&mut agent, juju).await?);
+    conditions.extend(act(&mut agent, juju, is_leader).await?);
     agent.save()?;
+    if let Some(relation) = relation {
+        peers::tell(juju, &relation, &agent).await?;
+    }
     Ok(conditions)
 }
 
 /// In this order: a restore that was broken off, the member, the repository, a
 /// backup that was broken off. What is not settled keeps all that follows back:
 /// a member started on data that is to be put back would take writes that are lost.
-async fn act(agent: &mut Agent, juju: &Juju) -> Result<Vec<Condition>, AgentError> {
+async fn act(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Vec<Condition>, AgentError> {
     let unsettled = actions::settle_restore(agent).await;
     if !unsettled.is_empty() {
         return Ok(unsettled);
     }
-    if let Some(condition) = founder::not_ours(agent) {
-        return Ok(vec![condition]);
+    let role = match start_member::start(agent, juju, is_leader).await {
+        Ok(role) => role,
+        Err(condition) => return Ok(vec![condition]),
+    };
+    let mut conditions = repository::reconcile(agent, juju, role).await;
+    if conditions.iter().all(Condition::is_good) {
+        actions::settle_backup(agent).await;
     }
-    let mut conditions = start_member::start(agent, juju).await;
-    if conditions.is_empty() {
-        conditions = repository::reconcile(agent, juju).await;
-        if conditions.is_empty() {
-            actions::settle_backup(agent).await;
-        }
+    if role == Role::Primary && agent.file.planned_units > 1 {
+        conditions.push(active("Primary"));
     }
     Ok(conditions)
 }

@@ -4,11 +4,11 @@
 use crate::agent::Agent;
 use crate::cluster::Archiving;
 use crate::juju::Juju;
-use crate::model::{AgentError, error_chain};
+use crate::model::{AgentError, Role, error_chain};
 use crate::policy::status::{Condition, active, blocked, waiting};
 use crate::repository;
 
-pub(super) async fn reconcile(agent: &mut Agent, juju: &Juju) -> Vec<Condition> {
+pub(super) async fn reconcile(agent: &mut Agent, juju: &Juju, role: Role) -> Vec<Condition> {
     if agent.repository().is_none() {
         return stop_archiving(agent).await;
     }
@@ -17,7 +17,9 @@ pub(super) async fn reconcile(agent: &mut Agent, juju: &Juju) -> Vec<Condition> 
         let _ = juju.set_status("maintenance", text).await;
     };
     match repository::ensure(agent, say).await {
+        Ok(()) if role == Role::Replica => Vec::new(),
         Ok(()) => backlog(agent).await,
+        Err(error) if error.to_string() == repository::NOT_YET => vec![waiting(error.to_string())],
         Err(error) => {
             tracing::warn!("the repository: {}", error_chain(&error));
             vec![blocked(condition_text(&error))]

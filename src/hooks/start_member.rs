@@ -1,73 +1,142 @@
-//! Brings the member up: etcd, Patroni, PostgreSQL, the system users' roles.
+//! Brings the member up: Patroni and PostgreSQL, as primary or replica.
 
 use std::time::Duration;
 
-use crate::agent::Agent;
-use crate::cluster::EtcdError;
-use crate::juju::Juju;
-use crate::model::{AgentError, error_chain};
-use crate::policy::status::{Condition, waiting};
-use crate::secrets::SecretString;
+use tokio::time::Instant;
 
-/// Key of the cluster store's password.
-const RAFT: &str = "raft-password";
+use super::{cluster_store, rotation};
+use crate::agent::Agent;
+use crate::cluster::{ControlData, Patroni};
+use crate::juju::Juju;
+use crate::model::{AgentError, Role, error_chain};
+use crate::policy::status::{Condition, waiting};
+use crate::sys::files;
 
 /// A first start makes a new cluster; a later one may replay WAL.
 const START: Duration = Duration::from_secs(120);
+/// A replica of a large cluster takes hours: hooks do not wait for it.
+const START_OF_REPLICA: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(150);
 
 /// What keeps the member from being up; nothing when it is.
-pub(super) async fn start(agent: &mut Agent, juju: &Juju) -> Vec<Condition> {
-    match bring_up(agent, juju).await {
-        Ok(()) => Vec::new(),
-        Err(error) => vec![waiting(format!("the database is not up: {}", error.explain()))],
-    }
+pub(super) async fn start(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Role, Condition> {
+    bring_up(agent, juju, is_leader)
+        .await
+        .map_err(|error| waiting(format!("the database is not up: {}", error.explain())))
 }
 
-async fn bring_up(agent: &mut Agent, juju: &Juju) -> Result<(), AgentError> {
-    start_etcd(agent).await?;
-    let changed = agent.write_patroni_conf(&agent.archiving())?;
-    let ran = agent.member.patroni_runs().await;
-    let failed = |error| AgentError::fault("starting Patroni", error);
-    if !ran {
-        agent.member.start_patroni().await.map_err(failed)?;
-    } else if changed {
-        agent.member.reload_patroni().await.map_err(failed)?;
+async fn bring_up(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Role, AgentError> {
+    cluster_store::ensure(agent, is_leader).await?;
+    agent.file.joined = true;
+    let fresh = !has_data(agent);
+    if fresh {
+        may_begin(agent).await?;
     }
-    if !agent.member.becomes_primary(&agent.patroni()?, START).await {
-        let log = agent.layout().log().join("patroni.log");
-        return Err(AgentError::fault("waiting for the primary", format!("not there yet, see {}", log.display())));
-    }
-    apply_users(agent).await?;
-    tell_version(agent, juju).await
+    run_patroni(agent).await?;
+    let role = becomes_part(agent, fresh).await?;
+    restart_if_pending(agent).await?;
+    learn_system_id(agent).await?;
+    rotation::apply(agent, role, is_leader).await?;
+    tell_version(agent, juju).await?;
+    Ok(role)
 }
 
-async fn start_etcd(agent: &mut Agent) -> Result<(), AgentError> {
-    let failed = |error: EtcdError| AgentError::fault("setting etcd's password", error);
-    agent.member.start_etcd().await.map_err(|error| AgentError::fault("starting etcd", error))?;
+fn has_data(agent: &Agent) -> bool {
+    files::exists(&agent.layout().data().join("PG_VERSION"))
+}
+
+/// A unit without data must not begin a second cluster: only the founder of one
+/// that never was begins it, all others copy.
+async fn may_begin(agent: &mut Agent) -> Result<(), AgentError> {
     let etcd = agent.etcd()?;
-    if !agent.member.etcd_ready(&etcd, Duration::from_secs(30)).await {
-        return Err(AgentError::fault("waiting for etcd", "it does not answer".to_owned()));
+    let initialized = etcd.get(&format!("/service/{}/initialize", agent.unit.application)).await;
+    let initialized = initialized.map_err(|error| AgentError::fault("asking whether there is a cluster", error))?;
+    if initialized.is_some_and(|id| !id.is_empty()) {
+        return super::replica::choose_source(agent).await;
     }
-    let old = agent.file.applied_users.get(RAFT).map(|text| SecretString::from(text.clone()));
-    etcd.ensure_password(old.as_ref()).await.map_err(failed)?;
-    // At once: should PostgreSQL not come up, the next change must know this one.
-    let (old, new) = (agent.file.applied_users.get(RAFT), agent.file.users.get(RAFT));
-    if let Some(new) = new.filter(|_| old != new).cloned() {
-        agent.file.applied_users.insert(RAFT.to_owned(), new);
-        agent.save()?;
-    }
-    Ok(())
-}
-
-/// Gives the running cluster the passwords it should have.
-async fn apply_users(agent: &mut Agent) -> Result<(), AgentError> {
-    if agent.file.applied_users == agent.file.users {
+    if agent.file.founder == agent.unit.to_string() && !agent.is_formed() {
         return Ok(());
     }
-    let users = agent.users()?;
-    let failed = |error| AgentError::fault("setting the system users' passwords", error);
-    agent.postgres().await.map_err(failed)?.ensure_roles(&users).await.map_err(failed)?;
-    agent.file.applied_users = agent.file.users.clone();
+    if agent.file.formed_before && agent.file.peers.values().all(|peer| peer.system_id.is_none()) {
+        return Err(AgentError::refused(
+            "the data of this cluster is gone: it was on a storage that this unit no longer has",
+            format!("Attach that storage to a new unit, or remove {} and restore a backup", agent.unit),
+        ));
+    }
+    Err(AgentError::fault("joining the cluster", "no unit has begun it yet".to_owned()))
+}
+
+async fn run_patroni(agent: &Agent) -> Result<(), AgentError> {
+    let failed = |error| AgentError::fault("starting Patroni", error);
+    let changed = agent.write_patroni_conf(&agent.archiving())?;
+    if !agent.member.patroni_runs().await {
+        agent.member.start_patroni().await.map_err(failed)
+    } else if !agent.member.patroni_runs_as_wanted().await {
+        agent.member.replace_patroni().await.map_err(failed)
+    } else if changed {
+        agent.member.reload_patroni().await.map_err(failed)
+    } else {
+        Ok(())
+    }
+}
+
+/// Waits until this member has its place: the primary takes writes, a replica
+/// runs in a cluster that has a primary.
+async fn becomes_part(agent: &Agent, fresh: bool) -> Result<Role, AgentError> {
+    let alone = agent.file.peers.values().all(|peer| !peer.joined);
+    let deadline = Instant::now() + if alone || !fresh { START } else { START_OF_REPLICA };
+    loop {
+        let patroni = agent.patroni()?;
+        let why = match place(agent, &patroni).await {
+            Ok(role) => return Ok(role),
+            Err(why) => why,
+        };
+        if Instant::now() >= deadline || !agent.member.patroni_runs().await {
+            return Err(AgentError::fault("waiting for the member", why));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn place(agent: &Agent, patroni: &Patroni) -> Result<Role, String> {
+    let log = agent.layout().log().join("patroni.log");
+    let see = format!("see {}", log.display());
+    let state = patroni.own_state().await.map_err(|error| format!("{}; {see}", error_chain(&error)))?;
+    if state.state != "running" && state.state != "streaming" {
+        return Err(match state.state.as_str() {
+            "creating replica" => "a copy of the cluster is being made, juju status follows it".to_owned(),
+            state => format!("PostgreSQL is {state}; {see}"),
+        });
+    }
+    let session = agent.postgres().await.map_err(|error| error_chain(&error))?;
+    match session.role().await.map_err(|error| error_chain(&error))? {
+        Role::Primary if patroni.is_primary().await => Ok(Role::Primary),
+        Role::Primary => Err(format!("not the primary yet; {see}")),
+        Role::Replica => match patroni.members().await {
+            Ok(members) if members.iter().any(|member| member.role == Role::Primary) => Ok(Role::Replica),
+            Ok(_) => Err(format!("the cluster has no primary yet; {see}")),
+            Err(error) => Err(error_chain(&error)),
+        },
+    }
+}
+
+/// Another address is taken over by a restart only.
+async fn restart_if_pending(agent: &Agent) -> Result<(), AgentError> {
+    let patroni = agent.patroni()?;
+    let pending = patroni.own_state().await.is_ok_and(|state| state.pending_restart);
+    if !pending {
+        return Ok(());
+    }
+    patroni.restart_if_pending().await.map_err(|error| AgentError::fault("restarting PostgreSQL", error))
+}
+
+async fn learn_system_id(agent: &mut Agent) -> Result<(), AgentError> {
+    if agent.file.system_id.is_some() {
+        return Ok(());
+    }
+    let data = ControlData::read(&agent.runner, &agent.user, &agent.layout().data()).await;
+    let data = data.map_err(|error| AgentError::fault("looking at the cluster's control file", error))?;
+    agent.file.system_id = Some(data.system_id);
     agent.save()
 }
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::inputs::{PEERS, application};
+use super::inputs::application;
+use super::peers::PEERS;
 use crate::agent::UnitFile;
 use crate::juju::{Context, Juju, JujuError, SecretAnswer};
 use crate::model::AgentError;

@@ -9,5 +9,6 @@ mod tools;
 
 pub use context::{Context, NoContext};
 pub use error::JujuError;
+pub use relations::Bag;
 pub use secrets::SecretAnswer;
 pub use tools::{Juju, Level};

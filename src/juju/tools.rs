@@ -77,10 +77,15 @@ impl Juju {
 
     /// Units of this application that are there or planned, our own included.
     pub async fn goal_units(&self) -> Result<Vec<String>, JujuError> {
+        Ok(self.units().await?.into_iter().filter(|(_, stays)| *stays).map(|(name, _)| name).collect())
+    }
+
+    /// Every unit of this application that Juju knows, and whether it stays.
+    pub async fn units(&self) -> Result<Vec<(String, bool)>, JujuError> {
         let goal: Value = self.json("goal-state", &[]).await?;
         let stays = |unit: &Value| !matches!(unit["status"].as_str(), Some("dying" | "dead"));
         let units = goal["units"].as_object().into_iter().flatten();
-        Ok(units.filter(|(_, unit)| stays(unit)).map(|(name, _)| name.clone()).collect())
+        Ok(units.map(|(name, unit)| (name.clone(), stays(unit))).collect())
     }
 
     /// How many those are.

@@ -32,6 +32,11 @@ impl Condition {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// Nothing is wrong.
+    pub fn is_good(&self) -> bool {
+        self.level == Level::Active
+    }
 }
 
 /// The user must act. The text ends with `; ` and the command to type.

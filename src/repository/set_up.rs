@@ -6,10 +6,13 @@ use super::archiving::{backlog, use_archiving};
 use super::conf::{Use, drop_candidate, write_conf};
 use crate::agent::Agent;
 use crate::engine::pgbackrest::Engine;
-use crate::model::AgentError;
+use crate::model::{AgentError, Role};
 use crate::policy::ownership::{self, Ownership};
 use crate::settings::S3Settings;
 use crate::store::{self, Store, StoreError};
+
+/// What a replica says until the primary has done its part: it heals by itself.
+pub const NOT_YET: &str = "the primary has not set the repository up yet";
 
 /// Sets the related repository up, or looks whether it still answers. `say`
 /// tells the steps that take long. What went wrong is kept in the unit's file:
@@ -30,11 +33,15 @@ pub async fn ensure(agent: &mut Agent, say: impl AsyncFn(&str)) -> Result<(), Ag
 
 async fn set_up(agent: &mut Agent, settings: &S3Settings, say: impl AsyncFn(&str)) -> Result<(), AgentError> {
     let store = Store::open(settings).map_err(|error| AgentError::fault("opening the repository", error))?;
-    if agent.file.repository_ready && still_there(agent, &store).await? {
+    let role = role(agent).await?;
+    if agent.file.repository_ready && still_there(agent, &store, role).await? {
         write_conf(agent, settings, &store, Use::InForce)?;
         return use_archiving(agent, &agent.archiving()).await;
     }
     agent.file.repository_ready = false;
+    if role == Role::Replica {
+        return follow(agent, settings, &store).await;
+    }
     store.ensure_bucket().await.map_err(|error| AgentError::fault("the repository", error))?;
     write_conf(agent, settings, &store, Use::Candidate)?;
     let owned = own(agent, &store).await;
@@ -54,14 +61,38 @@ async fn set_up(agent: &mut Agent, settings: &S3Settings, say: impl AsyncFn(&str
     agent.save()
 }
 
+async fn role(agent: &Agent) -> Result<Role, AgentError> {
+    let failed = |error| AgentError::fault("asking for the role", error);
+    agent.postgres().await.map_err(failed)?.role().await.map_err(failed)
+}
+
+/// The primary makes the stanza; a replica uses it when it is there and ours.
+async fn follow(agent: &mut Agent, settings: &S3Settings, store: &Store) -> Result<(), AgentError> {
+    store.look().await.map_err(|error| AgentError::fault("the repository does not answer", error))?;
+    write_conf(agent, settings, store, Use::Candidate)?;
+    let engine = Engine { config: Use::Candidate.conf(agent.layout()), ..agent.engine() };
+    let catalog = engine.catalog().await;
+    drop_candidate(agent)?;
+    let catalog = catalog.map_err(|error| AgentError::fault("reading the catalog", error))?;
+    if !catalog.stanza_exists || catalog.system_id != agent.file.system_id {
+        return Err(AgentError::refused(NOT_YET, "juju status of the primary says what is in its way"));
+    }
+    write_conf(agent, settings, store, Use::InForce)?;
+    agent.file.archives = true;
+    agent.save()?;
+    use_archiving(agent, &agent.archiving()).await?;
+    agent.file.repository_ready = true;
+    agent.save()
+}
+
 /// A bucket or a stanza that was deleted is made again; anything else that is
 /// wrong is for the store to say.
-async fn still_there(agent: &Agent, store: &Store) -> Result<bool, AgentError> {
+async fn still_there(agent: &Agent, store: &Store, role: Role) -> Result<bool, AgentError> {
     match store.look().await {
         Err(error) if error.refusal().is_some_and(store::Refusal::is_no_such_bucket) => Ok(false),
         Err(error) => Err(AgentError::fault("the repository does not answer", error)),
         // The catalog is asked only when something is wrong: it costs a process.
-        Ok(()) if backlog(agent).await.is_none() => Ok(true),
+        Ok(()) if role == Role::Replica || backlog(agent).await.is_none() => Ok(true),
         Ok(()) => Ok(agent.engine().catalog().await.is_ok_and(|catalog| catalog.stanza_exists)),
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 pub use hyper::{Method, Request, StatusCode, http::HeaderMap};
 
@@ -29,6 +29,8 @@ pub enum HttpError {
     Body { host: String, limit: usize },
     #[error("`tls-ca-chain` holds no usable certificate: {why}")]
     BadCa { why: String },
+    #[error("the unit's own certificate is not usable: {why}")]
+    BadIdentity { why: String },
     #[error("the system has no trusted certificates")]
     NoRoots,
 }
@@ -68,13 +70,36 @@ impl HttpClient {
         Self::build(roots, deadline)
     }
 
+    /// Shows a certificate of our own. `identity`: its key and what leads to its
+    /// authority, PEM; `trusted`: the authorities of servers, PEM.
+    pub fn mutual(trusted: &str, identity: &str, deadline: Duration) -> Result<Self, HttpError> {
+        let mut roots = rustls::RootCertStore::empty();
+        add_pem(&mut roots, trusted)?;
+        let bad = |why: String| HttpError::BadIdentity { why };
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(identity.as_bytes()).collect();
+        let chain = chain.map_err(|error| bad(error.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(identity.as_bytes()).map_err(|error| bad(error.to_string()))?;
+        Self::build_with(deadline, |builder| {
+            let config = builder.with_root_certificates(roots).with_client_auth_cert(chain, key);
+            config.map_err(|error| bad(error.to_string()))
+        })
+    }
+
     fn build(roots: rustls::RootCertStore, deadline: Duration) -> Result<Self, HttpError> {
+        Self::build_with(deadline, |builder| Ok(builder.with_root_certificates(roots).with_no_client_auth()))
+    }
+
+    fn build_with(
+        deadline: Duration,
+        finish: impl FnOnce(
+            rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>,
+        ) -> Result<rustls::ClientConfig, HttpError>,
+    ) -> Result<Self, HttpError> {
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| HttpError::BadCa { why: error.to_string() })?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .map_err(|error| HttpError::BadCa { why: error.to_string() })?;
+        let tls = finish(tls)?;
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(deadline));
@@ -84,6 +109,11 @@ impl HttpClient {
             .enable_http1()
             .wrap_connector(connector);
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), deadline })
+    }
+
+    /// The same connections, with another deadline for each exchange.
+    pub fn within(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
     }
 
     /// Sends one request and reads the whole answer; any status is an answer.

@@ -23,7 +23,7 @@ pub(super) async fn adopt(agent: &Agent) -> Result<(), AgentError> {
 /// Starts the member on what lies in `data`.
 pub(super) async fn start(agent: &Agent, archiving: &Archiving) -> Result<(), AgentError> {
     let failed = |error| AgentError::fault("starting the member", error);
-    agent.member.start_etcd().await.map_err(failed)?;
+    agent.member.start_etcd(&agent.etcd_start()).await.map_err(failed)?;
     let etcd = agent.etcd()?;
     if !agent.member.etcd_ready(&etcd, Duration::from_secs(30)).await {
         return Err(AgentError::fault("starting the member", "etcd does not answer".to_owned()));

@@ -21,6 +21,14 @@ pub struct Service {
     pub invocation: Invocation,
     /// Takes standard output and error.
     pub log: PathBuf,
+    /// What it starts outlives it: PostgreSQL goes on when Patroni is replaced.
+    pub children: Children,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Children {
+    EndWithIt,
+    OutliveIt,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +62,23 @@ impl Services {
         match self {
             Self::Systemd(systemd) => systemd.is_running(name).await,
             Self::Pidfile(pidfile) => pidfile.is_running(name),
+        }
+    }
+
+    /// Does it run, and as it is asked for now: program, arguments, environment?
+    pub async fn runs_as(&self, service: &Service) -> bool {
+        match self {
+            Self::Systemd(systemd) => systemd.is_running(service.name).await && systemd.is_defined_as(service),
+            Self::Pidfile(pidfile) => pidfile.is_running(service.name) && pidfile.is_defined_as(service),
+        }
+    }
+
+    /// Ends its main process by SIGKILL and starts it again; what that process
+    /// had started in sessions of their own goes on.
+    pub async fn replace(&self, service: &Service) -> Result<(), ServiceError> {
+        match self {
+            Self::Systemd(systemd) => systemd.replace(service).await,
+            Self::Pidfile(pidfile) => pidfile.replace(service).await,
         }
     }
 

@@ -55,6 +55,23 @@ impl Pidfile {
         self.daemon(name).is_some()
     }
 
+    fn definition(&self, name: &str) -> PathBuf {
+        self.run.join(format!("{name}.definition"))
+    }
+
+    /// A daemon that an older release started has no definition: it is another one.
+    pub fn is_defined_as(&self, service: &Service) -> bool {
+        files::read(&self.definition(service.name)).ok().flatten() == Some(definition_of(service))
+    }
+
+    pub async fn replace(&self, service: &Service) -> Result<(), ServiceError> {
+        if let Some(daemon) = self.daemon(service.name) {
+            let _ = kill(Pid::from_raw(daemon.pid), Signal::SIGKILL);
+            self.ended(service.name, Duration::from_secs(10)).await;
+        }
+        self.start(service).await
+    }
+
     pub async fn start(&self, service: &Service) -> Result<(), ServiceError> {
         if self.is_running(service.name) {
             return Ok(());
@@ -62,6 +79,8 @@ impl Pidfile {
         let name = service.name;
         let failed = |source: std::io::Error| ServiceError::Start { name, source: Box::new(source) };
         let log = open_log(&service.log).map_err(failed)?;
+        files::write(&self.definition(name), definition_of(service).as_bytes(), &files::Access::Private)
+            .map_err(failed)?;
         self.spawn(service, log).map_err(failed)?;
         tokio::time::sleep(SETTLE).await;
         if self.is_running(name) {
@@ -120,8 +139,17 @@ impl Pidfile {
     }
 
     pub fn remove(&self, name: &'static str) -> Result<(), ServiceError> {
-        files::remove_file(&self.path(name)).map_err(|error| ServiceError::Stop { name, source: Box::new(error) })
+        let removed = files::remove_file(&self.path(name)).and_then(|()| files::remove_file(&self.definition(name)));
+        removed.map_err(|error| ServiceError::Stop { name, source: Box::new(error) })
     }
+}
+
+/// A word a line: program and arguments, then the environment.
+fn definition_of(service: &Service) -> String {
+    let invocation = &service.invocation;
+    let env = invocation.env.iter().map(|(key, value)| format!("{key}={value}"));
+    let words = std::iter::once(invocation.program.clone()).chain(invocation.args.iter().cloned()).chain(env);
+    words.map(|word| format!("{word:?}\n")).collect()
 }
 
 fn open_log(path: &Path) -> std::io::Result<File> {
@@ -163,7 +191,12 @@ mod tests {
 
     fn service(dir: &Path, script: &str) -> Service {
         let invocation = Invocation::new("sh").args(["-c", script]);
-        Service { name: "napper", invocation, log: dir.join("napper.log") }
+        Service {
+            name: "napper",
+            invocation,
+            log: dir.join("napper.log"),
+            children: super::super::Children::EndWithIt,
+        }
     }
 
     fn block_on<F: Future>(future: F) -> F::Output {
@@ -181,6 +214,21 @@ mod tests {
             assert_eq!(daemons.daemon("napper"), Some(first));
             daemons.stop("napper", Duration::from_secs(10)).await.unwrap();
             assert!(!is_alive(first.pid) && !daemons.is_running("napper"));
+        });
+    }
+
+    #[test]
+    fn one_that_is_asked_for_otherwise_is_told_apart_and_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let daemons = Pidfile::new(Runner::new("/usr/bin:/bin"), dir.path().to_owned());
+        let (old, new) = (service(dir.path(), "exec sleep 600"), service(dir.path(), "exec sleep 601"));
+        block_on(async {
+            daemons.start(&old).await.unwrap();
+            assert!(daemons.is_defined_as(&old) && !daemons.is_defined_as(&new));
+            let first = daemons.daemon("napper").unwrap();
+            daemons.replace(&new).await.unwrap();
+            assert!(daemons.is_defined_as(&new) && !is_alive(first.pid) && daemons.is_running("napper"));
+            daemons.stop("napper", Duration::from_secs(10)).await.unwrap();
         });
     }
 

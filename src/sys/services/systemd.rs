@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Service, ServiceError};
+use super::{Children, Service, ServiceError};
 use crate::sys::files::{self, Access};
 use crate::sys::process::{Invocation, OsUser, Runner};
 
@@ -58,6 +58,24 @@ impl Systemd {
         }
     }
 
+    pub fn is_defined_as(&self, service: &Service) -> bool {
+        let text = render(service, self.runner.path().to_str().unwrap_or_default());
+        files::read(&self.file(service.name)).ok().flatten() == Some(text)
+    }
+
+    /// systemd starts it again by itself after the kill (`Restart=always`), as
+    /// the unit file says by then.
+    pub async fn replace(&self, service: &Service) -> Result<(), ServiceError> {
+        let name = service.name;
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| ServiceError::Start { name, source };
+        let text = render(service, self.runner.path().to_str().unwrap_or_default());
+        files::write(&self.file(name), text.as_bytes(), &Access::Public).map_err(|e| failed(Box::new(e)))?;
+        self.systemctl(&["daemon-reload"]).await.map_err(|e| failed(Box::new(e)))?;
+        let kill = ["kill", "--kill-who=main", "--signal=KILL", &self.unit(name)];
+        self.systemctl(&kill).await.map_err(|e| failed(Box::new(e)))?;
+        self.start(service).await
+    }
+
     pub async fn stop(&self, name: &'static str, _patience: Duration) -> Result<(), ServiceError> {
         // TimeoutStopSec in the unit file bounds it. `disable` too: a machine
         // that reboots in the middle of a restore must not start it behind our back.
@@ -101,6 +119,8 @@ fn render(service: &Service, path: &str) -> String {
         .replace("@USER@", user)
         .replace("@EXEC@", &exec.join(" "))
         .replace("@ENVIRONMENT@", &env.join("\n"))
+        // KillMode=mixed would take PostgreSQL along when Patroni is replaced.
+        .replace("@KILL@", if service.children == Children::OutliveIt { "process" } else { "mixed" })
         .replace("@LOG@", &service.log.display().to_string())
 }
 
@@ -125,12 +145,14 @@ mod tests {
     fn a_unit_file_is_rendered_with_quoted_words() {
         let invocation =
             Invocation::new("etcd").args(["--name", "a b\"%$"]).env("TZ", "UTC").as_user(&OsUser("postgres".into()));
-        let service = Service { name: "etcd", invocation, log: "/u/log/etcd.log".into() };
+        let log = "/u/log/etcd.log".into();
+        let service = Service { name: "etcd", invocation, log, children: Children::OutliveIt };
         let text = render(&service, "/nowhere");
         assert!(text.contains("User=postgres\n"), "{text}");
         assert!(text.contains("ExecStart=\"etcd\" \"--name\" \"a b\\\"%%$$\"\n"), "{text}");
         assert!(text.contains("Environment=\"PATH=/nowhere\"\nEnvironment=\"TZ=UTC\"\n"), "{text}");
         assert!(text.contains("append:/u/log/etcd.log"), "{text}");
+        assert!(text.contains("KillMode=process\n"), "{text}");
         assert!(!text.contains('@'), "{text}");
     }
 }

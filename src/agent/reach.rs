@@ -1,0 +1,131 @@
+//! How this unit reaches the services of the cluster, its own and the others':
+//! addresses, plain or TLS, and by which passwords.
+
+use super::Agent;
+use crate::cluster::{Credentials, Etcd, EtcdStart, Patroni, urls};
+use crate::model::{AgentError, Peer, TlsStage};
+use crate::secrets::{ExposeSecret, SecretString};
+use crate::settings::SystemUsers;
+use crate::sys::files;
+use crate::sys::http::HttpClient;
+
+/// Key of the cluster store's password.
+pub const RAFT: &str = "raft-password";
+
+impl Agent {
+    /// Enters another stage: what is written and started from now on is of it.
+    pub fn enter_stage(&mut self, stage: TlsStage, trust: String) -> Result<(), AgentError> {
+        self.file.stage = stage;
+        self.file.trust.clone_from(&trust);
+        self.member.stage = stage;
+        self.member.trust = trust;
+        self.save()
+    }
+
+    /// A client that shows our certificate where our stage is to speak TLS.
+    fn http(&self, deadline: std::time::Duration) -> Result<HttpClient, AgentError> {
+        let failed = |error| AgentError::fault("preparing to speak to the cluster", error);
+        if !self.member.stage.dials_tls() {
+            return HttpClient::plain(deadline).map_err(failed);
+        }
+        let read = |path: std::path::PathBuf| {
+            let text = files::read(&path).map_err(|error| AgentError::fault("reading the unit's certificate", error));
+            text.map(Option::unwrap_or_default)
+        };
+        let identity = SecretString::from(read(self.layout().unit_pem())?);
+        HttpClient::mutual(&read(self.layout().trusted())?, identity.expose_secret(), deadline).map_err(failed)
+    }
+
+    /// Units whose etcd takes part, our own first.
+    pub(super) fn etcd_addresses(&self) -> Vec<String> {
+        std::iter::once(self.file.address.clone()).chain(self.joined_peers()).collect()
+    }
+
+    fn joined_peers(&self) -> Vec<String> {
+        let joined = self.file.peers.values().filter(|peer| peer.joined && !peer.address.is_empty());
+        joined.map(|peer| peer.address.clone()).collect()
+    }
+
+    /// The user by which our services enter etcd.
+    pub fn etcd_credentials(&self, users: &SystemUsers) -> Credentials {
+        Credentials::of(&users.raft_tag(&self.file.model_uuid), users.raft.clone())
+    }
+
+    /// Who may have been let into etcd before: by the password in force until
+    /// now, and as releases did that had one user.
+    pub fn former_etcd_credentials(&self) -> Vec<Credentials> {
+        let mut former = Vec::new();
+        if let Ok(applied) = SystemUsers::from_content(&self.file.applied_users, None) {
+            former.push(self.etcd_credentials(&applied));
+            former.push(Credentials::root(applied.raft));
+        }
+        if let Ok(users) = self.users() {
+            former.push(Credentials::root(users.raft));
+        }
+        former
+    }
+
+    /// The raft password in force, as soon as our services enter by it.
+    pub fn remember_etcd_password(&mut self) -> Result<(), AgentError> {
+        let (old, new) = (self.file.applied_users.get(RAFT), self.file.users.get(RAFT));
+        if let Some(new) = new.filter(|_| old != new).cloned() {
+            self.file.applied_users.insert(RAFT.to_owned(), new);
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn etcd_at(&self, addresses: &[String]) -> Result<Etcd, AgentError> {
+        let stage = self.member.stage;
+        let endpoints = addresses.iter().map(|address| urls::etcd_client(address, stage)).collect();
+        let http = self.http(crate::cluster::ETCD_DEADLINE)?;
+        Ok(Etcd::new(endpoints, http, self.etcd_credentials(&self.users()?)))
+    }
+
+    /// Our own member first, the others when it has no say.
+    pub fn etcd(&self) -> Result<Etcd, AgentError> {
+        self.etcd_at(&self.etcd_addresses())
+    }
+
+    /// The members of the other units alone.
+    pub fn etcd_of_others(&self) -> Result<Etcd, AgentError> {
+        self.etcd_at(&self.joined_peers())
+    }
+
+    /// Is there, or was there, a cluster that this unit is to be part of?
+    pub fn is_formed(&self) -> bool {
+        let peers = self.file.peers.values();
+        self.file.system_id.is_some()
+            || self.file.formed_before
+            || peers.into_iter().any(|peer| peer.joined || peer.system_id.is_some())
+    }
+
+    /// Are other units part of the cluster?
+    pub fn has_company(&self) -> bool {
+        self.file.peers.values().any(|peer| peer.joined)
+    }
+
+    /// What we tell the other units.
+    pub fn word(&self) -> Peer {
+        Peer {
+            address: self.file.address.clone(),
+            joined: self.file.joined,
+            system_id: self.file.system_id,
+            stage: self.file.joined.then_some(self.file.stage),
+            etcd_user: self.file.etcd_user.clone(),
+            storage: self.layout().root().display().to_string(),
+            ..Peer::default()
+        }
+    }
+
+    /// How our etcd was first started. Releases before clusters of several
+    /// units did not write it down: they knew one way.
+    pub fn etcd_start(&self) -> EtcdStart {
+        self.file.etcd_start.clone().unwrap_or_else(|| self.member.founding())
+    }
+
+    pub fn patroni(&self) -> Result<Patroni, AgentError> {
+        let http = self.http(crate::cluster::PATRONI_DEADLINE)?;
+        Ok(Patroni::new(urls::rest(&self.file.address, self.member.stage), http, self.users()?.patroni))
+    }
+}

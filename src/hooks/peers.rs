@@ -1,0 +1,93 @@
+//! What the units of the cluster tell each other through the peer relation:
+//! which unit begins the cluster, and each unit's word about itself.
+
+use std::collections::BTreeMap;
+
+use crate::agent::{Agent, UnitFile};
+use crate::juju::{Bag, Context, Juju, JujuError};
+use crate::model::{AgentError, Peer};
+
+pub(super) const PEERS: &str = "database-peers";
+/// Key of the application's bag.
+const FOUNDER: &str = "founder";
+/// Key of each unit's bag.
+const WORD: &str = "member";
+
+/// The peer relation as this hook found it.
+pub(super) struct PeerRelation {
+    id: String,
+    /// What our own bag says.
+    told: Bag,
+}
+
+/// Fills the unit's file; `None` before the relation is there.
+pub(super) async fn gather(
+    juju: &Juju,
+    context: &Context,
+    file: &mut UnitFile,
+) -> Result<Option<PeerRelation>, JujuError> {
+    let units = juju.units().await?;
+    let own = context.unit.to_string();
+    if file.unit != own {
+        file.begin_as(own.clone());
+    }
+    file.leaving |= units.iter().any(|(unit, stays)| *unit == own && !stays);
+    if file.leaving {
+        // Juju shows us no peers any more; those we knew are still there.
+        return Ok(None);
+    }
+    file.planned_units = units.iter().filter(|(_, stays)| *stays).count().max(1) as u32;
+    let Some(id) = juju.relation_ids(PEERS).await?.into_iter().next() else { return Ok(None) };
+    let mut peers = BTreeMap::new();
+    for unit in juju.relation_units(&id).await? {
+        let word = word_of(&juju.unit_bag(&id, &unit).await?);
+        peers.insert(unit, word);
+    }
+    let told = juju.unit_bag(&id, &own).await?;
+    let before = told.get(WORD).and_then(|text| Peer::read(text));
+    file.known_units = units.into_iter().map(|(name, _)| name).chain(peers.keys().cloned()).collect();
+    file.peers = peers;
+    if file.system_id.is_none() {
+        // Juju remembers us where our storage does not.
+        file.formed_before = before.is_some_and(|word| word.system_id.is_some());
+    }
+    name_founder(juju, context, &id, file).await?;
+    Ok(Some(PeerRelation { id, told }))
+}
+
+/// A unit that has not said a word yet is known by its address.
+fn word_of(bag: &Bag) -> Peer {
+    let word = bag.get(WORD).and_then(|text| Peer::read(text)).unwrap_or_default();
+    let address = bag.get("ingress-address").cloned().unwrap_or_default();
+    // Juju knows first when a machine comes back with another one.
+    Peer { address: if address.is_empty() { word.address } else { address }, ..word }
+}
+
+/// The leader names itself when nobody was named, or when the one who was is
+/// gone. Once there is a cluster it means nothing any more.
+async fn name_founder(juju: &Juju, context: &Context, id: &str, file: &mut UnitFile) -> Result<(), JujuError> {
+    let own = context.unit.to_string();
+    let bag = juju.app_bag(id, &context.unit.application).await?;
+    let named = bag.get(FOUNDER).cloned();
+    // Goal state, not the relation's list: a unit that is away has not joined it yet.
+    let there = named.as_ref().is_some_and(|unit| *unit == own || file.known_units.contains(unit));
+    file.founder = match named {
+        Some(unit) if there => unit,
+        _ if juju.is_leader().await? => {
+            juju.set_app_bag(id, &BTreeMap::from([(FOUNDER.to_owned(), own.clone())])).await?;
+            own
+        }
+        _ => String::new(),
+    };
+    Ok(())
+}
+
+/// Tells the others how we are now, if that is news.
+pub(super) async fn tell(juju: &Juju, relation: &PeerRelation, agent: &Agent) -> Result<(), AgentError> {
+    let word = agent.word().write();
+    if relation.told.get(WORD) == Some(&word) {
+        return Ok(());
+    }
+    let told = juju.set_unit_bag(&relation.id, &BTreeMap::from([(WORD.to_owned(), word)])).await;
+    told.map_err(|error| AgentError::fault("telling the other units", error))
+}
