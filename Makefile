@@ -26,11 +26,13 @@ programs = BIN_DIR=$(CURDIR)/$(call built,$(1)) CHARMS_DIR=$(CURDIR)/$(call char
 
 postgresql_files := charm/metadata.yaml actions.yaml config.yaml LICENSE
 object_storage_files = $(wildcard tests/charms/object-storage/*.yaml)
+certificates_files = $(wildcard tests/charms/certificates/*.yaml)
 
 # $(call lay-out,PROFILE)
 define lay-out
 tests/package/charm-dir.sh $(call charms,$(1))/postgresql $(call built,$(1))/pg-backup-agent $(postgresql_files)
 tests/package/charm-dir.sh $(call charms,$(1))/object-storage $(call built,$(1))/object-storage $(object_storage_files)
+tests/package/charm-dir.sh $(call charms,$(1))/certificates $(call built,$(1))/certificates $(certificates_files)
 endef
 
 .PHONY: help
@@ -71,7 +73,7 @@ bench: deps-build ## measure backups and restores
 
 .PHONY: build
 build: ## the programs and the charms' directories (PROFILE=release or dev)
-	@cargo build --locked --profile $(PROFILE) -p pg-backup-agent -p localjuju -p object-storage
+	@cargo build --locked --profile $(PROFILE) -p pg-backup-agent -p localjuju -p object-storage -p certificates
 	@$(call lay-out,$(PROFILE))
 
 .PHONY: charm
