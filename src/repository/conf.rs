@@ -125,6 +125,7 @@ fn engine_conf(agent: &Agent, settings: &S3Settings, store: &Store, to: Use) -> 
             pg_socket_dir: layout.run(),
             pg_user: "operator".to_owned(),
         },
+        tls: None,
     })
 }
 

@@ -11,7 +11,8 @@ mod run;
 
 pub use args::{REQUEST_ANNOTATION, RestoreRequest};
 pub use conf::{
-    Compression, CompressionType, Conf, Paths, RepositoryConf, S3Repository, StanzaConf, UnsafeValue, UriStyle,
+    Compression, CompressionType, Conf, Paths, PeerConf, RepositoryConf, S3Repository, StanzaConf, TlsConf,
+    UnsafeValue, UriStyle,
 };
 pub use exit::{EngineError, error_lines};
 pub use run::{BackupLog, Ended, Engine, RunningProcess};

@@ -1,109 +1,11 @@
 //! pgbackrest.conf, from typed values. Decides how the engine is set up, not who gets it.
 //! Names and defaults: <https://pgbackrest.org/configuration.html>.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::model::Stanza;
-use crate::secrets::{ExposeSecret, SecretString};
-
-/// All that one unit's pgbackrest.conf holds.
-#[derive(Debug, Clone)]
-pub struct Conf {
-    pub repository: RepositoryConf,
-    pub compression: Compression,
-    /// Processes that compress and transfer in parallel.
-    pub process_max: u32,
-    /// WAL is pushed and fetched in the background, in parallel.
-    pub archive_async: bool,
-    pub paths: Paths,
-    pub stanza: StanzaConf,
-}
-
-#[derive(Debug, Clone)]
-pub struct RepositoryConf {
-    pub storage: S3Repository,
-    /// Small files are put into bundles: one request a bundle, not one a file.
-    pub bundle: bool,
-    /// Full backups older than this are expired with all that stands on them; `None` keeps all.
-    pub retention_days: Option<u32>,
-}
-
-#[derive(Debug, Clone)]
-pub struct S3Repository {
-    pub bucket: String,
-    /// Host name alone: pgBackRest always speaks TLS.
-    pub endpoint_host: String,
-    pub endpoint_port: Option<u16>,
-    pub region: String,
-    /// Path in the bucket, starting with `/`.
-    pub path: String,
-    pub uri_style: UriStyle,
-    pub key: SecretString,
-    pub key_secret: SecretString,
-    pub token: Option<SecretString>,
-    pub ca_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UriStyle {
-    /// `https://endpoint/bucket/…`
-    Path,
-    /// `https://bucket.endpoint/…`
-    Host,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Compression {
-    pub kind: CompressionType,
-    pub level: Option<i64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CompressionType {
-    None,
-    Gz,
-    Bz2,
-    Lz4,
-    Zst,
-}
-
-impl CompressionType {
-    /// The word of `compress-type`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Gz => "gz",
-            Self::Bz2 => "bz2",
-            Self::Lz4 => "lz4",
-            Self::Zst => "zst",
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub struct Paths {
-    pub log: PathBuf,
-    pub lock: PathBuf,
-    pub spool: PathBuf,
-}
-
-/// The PostgreSQL of this unit.
-#[derive(Debug, Clone)]
-pub struct StanzaConf {
-    pub name: Stanza,
-    pub pg_path: PathBuf,
-    pub pg_port: u16,
-    pub pg_socket_dir: PathBuf,
-    pub pg_user: String,
-}
-
-/// A value that would not survive the file as it is. The value itself is not shown: it may be a secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("pgBackRest option `{option}` {reason}")]
-pub struct UnsafeValue {
-    pub option: &'static str,
-    pub reason: &'static str,
-}
+use super::peers;
+use super::values::{Conf, RepositoryConf, StanzaConf, UnsafeValue, UriStyle};
+use crate::secrets::ExposeSecret;
 
 /// pgBackRest's word for "keep for ever" under `retention-full-type=time`.
 const KEEP_ALL_DAYS: u32 = 9_999_999;
@@ -114,12 +16,18 @@ pub fn render(conf: &Conf) -> Result<String, UnsafeValue> {
     file.section("global");
     repository(&mut file, &conf.repository)?;
     behaviour(&mut file, conf)?;
+    if let Some(tls) = &conf.tls {
+        peers::server(&mut file, tls, &conf.stanza.name)?;
+    }
     // A store that is down must not hold up a standby that asks for its next
     // timeline: archive-get gives up early and PostgreSQL asks again.
     file.section("global:archive-get");
     file.line("io-timeout", "10")?;
     file.section(conf.stanza.name.as_str());
     stanza(&mut file, &conf.stanza)?;
+    if let Some(tls) = &conf.tls {
+        peers::clients(&mut file, tls)?;
+    }
     Ok(file.text)
 }
 
@@ -186,17 +94,17 @@ fn yes_no(on: bool) -> &'static str {
 
 /// The file as it grows.
 #[derive(Default)]
-struct Sections {
+pub(super) struct Sections {
     text: String,
 }
 
 impl Sections {
-    fn section(&mut self, name: &str) {
+    pub(super) fn section(&mut self, name: &str) {
         let gap = if self.text.is_empty() { "" } else { "\n" };
         self.text.push_str(&format!("{gap}[{name}]\n"));
     }
 
-    fn line(&mut self, option: &'static str, value: &str) -> Result<(), UnsafeValue> {
+    pub(super) fn line(&mut self, option: &str, value: &str) -> Result<(), UnsafeValue> {
         let reason = match value {
             "" => Some("is empty"),
             _ if value.contains(char::is_control) => Some("must not contain line breaks or control characters"),
@@ -204,22 +112,25 @@ impl Sections {
             _ => None,
         };
         if let Some(reason) = reason {
-            return Err(UnsafeValue { option, reason });
+            return Err(UnsafeValue { option: option.to_owned(), reason });
         }
         self.text.push_str(&format!("{option}={value}\n"));
         Ok(())
     }
 
-    fn path(&mut self, option: &'static str, path: &Path) -> Result<(), UnsafeValue> {
-        self.line(option, path.to_str().ok_or(UnsafeValue { option, reason: "is a path that is not UTF-8" })?)
+    pub(super) fn path(&mut self, option: &str, path: &Path) -> Result<(), UnsafeValue> {
+        let not_text = || UnsafeValue { option: option.to_owned(), reason: "is a path that is not UTF-8" };
+        self.line(option, path.to_str().ok_or_else(not_text)?)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::values::{Compression, CompressionType, Paths, S3Repository};
     use super::*;
+    use crate::model::Stanza;
 
-    fn conf() -> Conf {
+    pub(in super::super) fn conf() -> Conf {
         Conf {
             repository: RepositoryConf {
                 storage: S3Repository {
@@ -248,6 +159,7 @@ mod tests {
                 pg_socket_dir: "/srv/db/sock".into(),
                 pg_user: "operator".into(),
             },
+            tls: None,
         }
     }
 
