@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Deploy, ModelRef, config, find_name, model, models, no_app, relate};
 use crate::charm::{Charm, complete, unpack};
-use crate::daemon::{Daemon, Shared, files, now};
+use crate::daemon::{Daemon, Shared, files, network, now};
 use crate::model::{App, Endpoint, Life, Local, Machine, Model, Relation, Role, StatusValue, Unit, names};
 
 /// Reads a charm, checks it, and keeps its files as the next revision.
@@ -137,6 +137,8 @@ pub(super) fn deploy(daemon: &Arc<Daemon>, request: Deploy) -> Result<Value> {
         target.apps.remove(&name);
         target.units.retain(|_, unit| unit.app != name);
         target.relations.retain(|_, relation| !relation.involves(&name));
+        // Takes away the machines that were made.
+        daemon.apply(&mut shared);
         return Err(fault);
     }
     finish(daemon, &mut shared);
@@ -145,22 +147,13 @@ pub(super) fn deploy(daemon: &Arc<Daemon>, request: Deploy) -> Result<Value> {
 
 fn finish(daemon: &Arc<Daemon>, shared: &mut Shared) {
     for model in shared.world.models.values_mut() {
-        crate::uniter::commit::elect(model);
+        crate::uniter::commit::elect(model, now());
     }
     daemon.apply(shared);
 }
 
-/// The lowest address of the model that no machine has.
-fn address(model: &Model) -> Result<String> {
-    let (a, b) = model.subnet;
-    let taken: Vec<&String> = model.machines.values().map(|machine| &machine.address).collect();
-    (1..=254_u8)
-        .map(|last| format!("127.{a}.{b}.{last}"))
-        .find(|address| !taken.contains(&address))
-        .context("the model has no address left")
-}
-
-fn machine(model: &mut Model, to: Option<&String>) -> Result<u32> {
+/// The machine for this unit: the one that is named, or a new one.
+fn machine(model: &mut Model, to: Option<&String>, unit: &str) -> Result<u32> {
     if let Some(to) = to.filter(|to| !to.is_empty()) {
         let id: u32 = to
             .parse()
@@ -172,8 +165,16 @@ fn machine(model: &mut Model, to: Option<&String>) -> Result<u32> {
     }
     let id = model.next_machine;
     model.next_machine += 1;
-    let address = address(model)?;
-    model.machines.insert(id, Machine { address, since: now() });
+    let (address, last) = model.next_address(model.last_address).context("the model has no address left")?;
+    model.last_address = last;
+    let namespace = model.bridge.as_ref().map(|bridge| format!("{}-{}", bridge.name, unit.replace('/', "-")));
+    model.machines.insert(id, Machine { address, since: now(), off: None, cut: false, namespace });
+    if let Some(link) = model.link(id)
+        && let Err(fault) = network::make_link(&link)
+    {
+        model.machines.remove(&id);
+        return Err(fault);
+    }
     Ok(id)
 }
 
@@ -195,7 +196,8 @@ fn make_units(
         }
     }
     for index in 0..count {
-        let machine = machine(model, to.get(index as usize))?;
+        let unit = format!("{app}/{}", model.next_unit.get(app).unwrap_or(&0));
+        let machine = machine(model, to.get(index as usize), &unit)?;
         make_unit(daemon, model, app, machine, None, attach)?;
     }
     Ok(())

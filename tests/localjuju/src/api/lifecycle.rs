@@ -193,10 +193,13 @@ pub(super) fn set_leader(daemon: &Arc<Daemon>, name: &ModelRef, unit: &str) -> R
     let mut shared = daemon.lock();
     let model = model(&mut shared, name)?;
     let unit = unit_name(model, unit)?;
+    if model.is_off(&unit) {
+        bail!("unit {unit:?} is powered off");
+    }
     if let Some(app) = model.apps.get_mut(names::app_of(&unit)) {
         app.leader = Some(unit);
     }
-    commit::elect(model);
+    commit::elect(model, now());
     daemon.apply(&mut shared);
     Ok(Value::Null)
 }

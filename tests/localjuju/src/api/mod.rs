@@ -2,8 +2,10 @@
 
 mod config;
 mod deploy;
+mod hosts;
 mod lifecycle;
 mod models;
+mod network;
 mod operations;
 mod relate;
 mod secrets;
@@ -194,6 +196,25 @@ pub(crate) enum Call {
         model: ModelRef,
         unit: String,
     },
+    PowerOff {
+        model: ModelRef,
+        unit: String,
+    },
+    PowerOn {
+        model: ModelRef,
+        unit: String,
+    },
+    SetAddress {
+        model: ModelRef,
+        unit: String,
+        address: Option<String>,
+    },
+    /// Cuts or heals the unit's link.
+    Network {
+        model: ModelRef,
+        unit: String,
+        cut: bool,
+    },
     /// Log lines from this byte on.
     Log {
         model: ModelRef,
@@ -269,6 +290,10 @@ pub(crate) fn handle(daemon: &Arc<Daemon>, call: Call, client: Option<i32>) -> R
         Call::ShowApplication { model, apps } => show::applications(daemon, &model, &apps),
         Call::Resolve { model, units, all, no_retry } => lifecycle::resolve(daemon, &model, &units, all, no_retry),
         Call::SetLeader { model, unit } => lifecycle::set_leader(daemon, &model, &unit),
+        Call::PowerOff { model, unit } => hosts::power_off(daemon, &model, &unit, client),
+        Call::PowerOn { model, unit } => hosts::power_on(daemon, &model, &unit),
+        Call::SetAddress { model, unit, address } => hosts::set_address(daemon, &model, &unit, address),
+        Call::Network { model, unit, cut } => hosts::network(daemon, &model, &unit, cut),
         Call::Log { model, from } => show::log(daemon, &model, from),
         Call::StopDaemon => Ok(serde_json::json!({"ends": true, "pid": std::process::id()})),
     }

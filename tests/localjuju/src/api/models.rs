@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::{ModelRef, bare, find_name, lifecycle, model};
+use super::{ModelRef, bare, find_name, lifecycle, model, network};
 use crate::daemon::{Daemon, files, now, remove};
 use crate::ids;
 use crate::model::{Life, Model, World, names};
@@ -28,6 +28,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("juju-http-proxy", ""),
     ("juju-https-proxy", ""),
     ("juju-no-proxy", "127.0.0.1,localhost,::1"),
+    ("localjuju-leader-timeout", "30s"),
+    ("localjuju-network", "loopback"),
     ("localjuju-retry-max", "5m"),
     ("localjuju-retry-min", "5s"),
     ("logging-config", "<root>=INFO"),
@@ -43,6 +45,8 @@ pub(super) fn create(daemon: &Daemon, world: &mut World, name: &str, config: BTr
         bail!("failed to create new model: model {name:?} for admin already exists");
     }
     check_settings(&config)?;
+    let wants_bridge = config.get(network::SETTING).is_some_and(|kind| kind == network::NAMESPACES);
+    let bridge = wants_bridge.then(|| network::make(world)).transpose()?;
     let directory = files::model_directory(&daemon.home, name);
     for part in ["agents", "charms", "storage", "tools"] {
         files::make_directory(&directory.join(part))?;
@@ -54,6 +58,8 @@ pub(super) fn create(daemon: &Daemon, world: &mut World, name: &str, config: BTr
         uuid: ids::uuid(),
         created: now(),
         subnet: free_subnet(world),
+        bridge,
+        last_address: 0,
         config,
         apps: BTreeMap::new(),
         units: BTreeMap::new(),
@@ -137,9 +143,16 @@ pub(super) fn destroy(daemon: &Arc<Daemon>, name: &str, force: bool, client: Opt
         }
         shared = daemon.wait(shared, Duration::from_secs(1));
     }
+    let removed = shared.world.models.get(&name);
+    let bridge = removed.and_then(|model| model.bridge.clone());
+    let spaces = removed
+        .into_iter()
+        .flat_map(|model| model.machines.values())
+        .filter_map(|machine| crate::daemon::network::inode(machine.namespace.as_deref()?));
     let subnet_users = remove::Traces {
+        networks: spaces.collect(),
         directories: vec![files::model_directory(&daemon.home, &name)],
-        variables: vec![format!("JUJU_MODEL_UUID={uuid}")],
+        variables: vec![vec![format!("JUJU_MODEL_UUID={uuid}")]],
     };
     shared.world.models.remove(&name);
     if shared.world.current.as_ref() == Some(&name) {
@@ -155,6 +168,9 @@ pub(super) fn destroy(daemon: &Arc<Daemon>, name: &str, force: bool, client: Opt
         shared = daemon.wait(shared, Duration::from_millis(100));
     }
     drop(shared);
+    if let Some(bridge) = bridge {
+        crate::daemon::network::remove_bridge(&bridge);
+    }
     let directory = files::model_directory(&daemon.home, &name);
     let mut gone = fs::remove_dir_all(&directory);
     while directory.exists() && Instant::now() < patience {
@@ -219,16 +235,19 @@ pub(super) fn show(daemon: &Daemon, name: &ModelRef) -> Result<Value> {
     Ok(json!({ name: info(&shared.world, model) }))
 }
 
+const TIMES: [&str; 4] =
+    ["update-status-hook-interval", "localjuju-retry-min", "localjuju-retry-max", "localjuju-leader-timeout"];
+
 fn check_settings(config: &BTreeMap<String, String>) -> Result<()> {
     for (key, value) in config {
-        let is_time =
-            matches!(key.as_str(), "update-status-hook-interval" | "localjuju-retry-min" | "localjuju-retry-max");
+        let is_time = TIMES.contains(&key.as_str());
         if is_time && crate::uniter::commit::duration(value).is_none_or(|time| time <= chrono::Duration::zero()) {
             bail!("invalid {key} in model configuration: time: invalid duration {value:?}");
         }
         if key == "automatically-retry-hooks" && !matches!(value.as_str(), "true" | "false") {
             bail!("{key}: expected bool, got string({value:?})");
         }
+        network::check(key, value)?;
     }
     Ok(())
 }
@@ -241,6 +260,7 @@ pub(super) fn config(
 ) -> Result<Value> {
     check_settings(&set)?;
     let mut shared = daemon.lock();
+    network::switch(&mut shared, name, &set, reset)?;
     let changed = !set.is_empty() || !reset.is_empty();
     let new_interval = set.contains_key("update-status-hook-interval");
     let model = model(&mut shared, name)?;

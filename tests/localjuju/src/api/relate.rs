@@ -114,7 +114,7 @@ pub(super) fn integrate(daemon: &Arc<Daemon>, name: &ModelRef, one: &str, other:
         },
     );
     make_subordinates(daemon, model)?;
-    crate::uniter::commit::elect(model);
+    crate::uniter::commit::elect(model, crate::daemon::now());
     daemon.apply(&mut shared);
     Ok(json!({ "id": id }))
 }

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::{ModelRef, find_name, model, models, no_app, unit_name};
 use crate::daemon::{Daemon, files, now};
-use crate::model::status::{agent, of_application, workload};
+use crate::model::hosts::hardware_address;
+use crate::model::status::{LOST, agent, of_application, shown_workload};
 use crate::model::{App, Life, Model, Relation, StatusValue, Time, Unit, names};
 use crate::uniter::environ::JUJU_VERSION;
 
@@ -36,11 +37,14 @@ pub(super) fn status(daemon: &Daemon, name: &ModelRef) -> Result<Value> {
         .machines
         .iter()
         .map(|(id, machine)| {
-            let started = StatusValue::new("started", "", machine.since);
+            let started = match machine.off {
+                Some(since) => StatusValue::new("down", LOST, since),
+                None => StatusValue::new("started", "", machine.since),
+            };
             let running = StatusValue::new("running", "Running", machine.since);
             let mut agent = shown(&started);
             agent.insert("version".to_owned(), Value::from(JUJU_VERSION));
-            let value = json!({
+            let mut value = json!({
                 "juju-status": agent,
                 "hostname": format!("localjuju-{id}"),
                 "dns-name": machine.address,
@@ -49,9 +53,12 @@ pub(super) fn status(daemon: &Daemon, name: &ModelRef) -> Result<Value> {
                 "machine-status": shown(&running),
                 "modification-status": shown(&StatusValue::new("idle", "", machine.since)),
                 "base": {"name": "ubuntu", "channel": BASE},
-                "network-interfaces": {"lo": {"ip-addresses": [machine.address], "mac-address": "00:00:00:00:00:00", "is-up": true}},
+                "network-interfaces": {model.interface(): {"ip-addresses": [machine.address], "mac-address": hardware_address(&machine.address), "is-up": machine.off.is_none()}},
                 "hardware": "arch=amd64",
             });
+            if let Some(namespace) = &machine.namespace {
+                value["network-namespace"] = Value::from(namespace.clone());
+            }
             (id.to_string(), value)
         })
         .collect();
@@ -141,7 +148,7 @@ fn ports(unit: &Unit) -> Vec<String> {
 fn unit_status(model: &Model, unit: &Unit) -> Value {
     let mut map = Map::new();
     let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
-    put("workload-status", Value::Object(shown(&workload(unit))));
+    put("workload-status", Value::Object(shown(&shown_workload(model, unit))));
     let mut agent = shown(&agent(model, unit));
     agent.insert("version".to_owned(), Value::from(JUJU_VERSION));
     if unit.life == Life::Dying {
@@ -234,7 +241,7 @@ fn show_unit(model: &Model, unit: &Unit, app: &App) -> Value {
         .filter_map(|(id, local)| model.relations.get(id).map(|relation| (relation, local)))
         .map(|(relation, local)| relation_info(model, relation, unit, local.members.keys().collect()))
         .collect();
-    json!({
+    let mut value = json!({
         "workload-version": app.version,
         "machine": unit.machine.to_string(),
         "opened-ports": ports(unit),
@@ -244,7 +251,11 @@ fn show_unit(model: &Model, unit: &Unit, app: &App) -> Value {
         "leader": app.leader.as_ref() == Some(&unit.name),
         "life": if unit.life == Life::Alive { "alive" } else { "dying" },
         "relation-info": info,
-    })
+    });
+    if let Some(namespace) = model.namespace(&unit.name) {
+        value["network-namespace"] = Value::from(namespace);
+    }
+    value
 }
 
 fn relation_info(_model: &Model, relation: &Relation, unit: &Unit, members: Vec<&String>) -> Value {

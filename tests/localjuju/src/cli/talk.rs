@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::args::{Cli, Command, Format};
+use super::args::{Cli, Command, Format, Link};
 use super::change::{self, say};
 use super::client::{ask, await_end, serve};
 use super::input::{pairs, secret_content, with_files, yaml_map};
@@ -217,6 +217,19 @@ pub(super) fn run(cli: Cli) -> Outcome {
         }
         Command::SetLeader { unit } => {
             ask(&Call::SetLeader { model, unit })?;
+        }
+        Command::PowerOff { unit } => {
+            ask(&Call::PowerOff { model, unit })?;
+        }
+        Command::PowerOn { unit } => {
+            ask(&Call::PowerOn { model, unit })?;
+        }
+        Command::SetAddress { unit, address } => {
+            let set = ask(&Call::SetAddress { model, unit, address })?;
+            out(&format!("{}\n", print::text(&set, "/address")));
+        }
+        Command::Network { unit, what } => {
+            ask(&Call::Network { model, unit, cut: what == Link::Cut })?;
         }
         Command::StopDaemon => {
             let ended = ask(&Call::StopDaemon)?;

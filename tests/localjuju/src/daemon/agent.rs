@@ -16,7 +16,7 @@ use crate::uniter::{commit, environ, resolver};
 /// Starts threads for units that have none.
 pub(crate) fn start_missing(daemon: &Arc<Daemon>, shared: &mut Shared) {
     for model in shared.world.models.values() {
-        for unit in model.units.keys() {
+        for unit in model.units.keys().filter(|unit| !model.is_off(unit)) {
             let key = (model.uuid.clone(), unit.clone());
             if shared.live.threads.insert(key.clone()) {
                 let daemon = Arc::clone(daemon);
@@ -62,7 +62,7 @@ fn live(daemon: &Arc<Daemon>, uuid: &str, unit: &str) {
     }
 }
 
-/// Waits for the next thing to do. None: the unit is gone or the daemon stops.
+/// Waits for the next thing to do. None: the unit is gone or has no power, or the daemon stops.
 fn next_job(daemon: &Daemon, uuid: &str, unit: &str) -> Option<Job> {
     let mut shared = daemon.lock();
     loop {
@@ -73,6 +73,9 @@ fn next_job(daemon: &Daemon, uuid: &str, unit: &str) -> Option<Job> {
         let Shared { world, live } = &mut *shared;
         let model = model_by_uuid(world, uuid)?;
         model.units.get(unit)?;
+        if model.is_off(unit) {
+            return None;
+        }
         let entered = resolver::synchronize_scopes(model, unit);
         let mut next = resolver::next_work(model, unit, time);
         let waiting =
@@ -132,7 +135,10 @@ fn begin(
 ) -> Option<Job> {
     let Shared { world, live } = shared;
     let model = model_by_uuid(world, uuid)?;
-    let config_mark = model.units.get(name).and_then(|unit| model.apps.get(&unit.app)).map(resolver::config_mark);
+    let config_mark = model
+        .units
+        .get(name)
+        .and_then(|unit| model.apps.get(&unit.app).map(|app| resolver::config_mark(app, &unit.address)));
     let run = match &work {
         Work::Hook(hook) => {
             commit::begin(model, name, hook, time);

@@ -30,16 +30,17 @@ pub(super) fn finish(
         unit.local.running = None;
         unit.agent_since = time;
     }
+    let cut_short = CutShort { stopping: live.stopping, off: model.is_off(unit) };
     let log = |level: &str, message: &str| {
         daemon.log(&job.model, &unit_tag(unit), level, "juju.worker.uniter.operation", message);
     };
     match &job.work {
         Work::Hook(hook) => {
-            let ended = end_of_hook(&outcome, live.stopping);
+            let ended = end_of_hook(&outcome, cut_short);
             finish_hook(daemon, model, unit, job, hook, context, ended, &log);
         }
         Work::Task(id) => {
-            let results = finish_task(daemon, model, unit, context, outcome, live.stopping);
+            let results = finish_task(daemon, model, unit, context, outcome, cut_short);
             if let Some(task) = model.tasks.get_mut(id) {
                 let aborted = task.status == TaskStatus::Aborting;
                 (task.status, task.message, task.results) = results;
@@ -78,13 +79,22 @@ enum HookEnd {
     Terminated,
 }
 
-fn end_of_hook(outcome: &Outcome, stopping: bool) -> HookEnd {
+/// Why a process may have been ended from outside.
+#[derive(Clone, Copy)]
+struct CutShort {
+    stopping: bool,
+    /// Without power nothing reaches the controller, not even a good end.
+    off: bool,
+}
+
+fn end_of_hook(outcome: &Outcome, cut_short: CutShort) -> HookEnd {
     const TERMINATING: [i32; 2] = [nix::libc::SIGTERM, nix::libc::SIGKILL];
     match outcome {
+        _ if cut_short.off => HookEnd::Terminated,
         Outcome::Missing => HookEnd::Skipped,
         Outcome::NotStarted(text) => HookEnd::Failed(text.clone()),
         Outcome::Ended(Output { end: End::Code(0), .. }) => HookEnd::Good,
-        Outcome::Ended(_) if stopping => HookEnd::Terminated,
+        Outcome::Ended(_) if cut_short.stopping => HookEnd::Terminated,
         Outcome::Ended(Output { end: End::Signal(signal), .. }) if TERMINATING.contains(signal) => HookEnd::Terminated,
         Outcome::Ended(Output { end: End::Code(code), .. }) => HookEnd::Failed(format!("exit status {code}")),
         Outcome::Ended(Output { end: End::Signal(signal), .. }) => HookEnd::Failed(format!("signal: {signal}")),
@@ -132,7 +142,7 @@ fn finish_hook(
         }
         HookEnd::Terminated => {
             log("WARNING", &format!("hook {name:?} was terminated and will be run again"));
-            if let Some(unit) = model.units.get_mut(unit) {
+            if let Some(unit) = model.units.get_mut(unit).filter(|unit| !unit.local.rebooted) {
                 unit.local.queued = Some(hook.clone());
                 unit.local.failed = None;
             }
@@ -175,9 +185,12 @@ fn finish_task(
     unit: &str,
     context: &mut Context,
     outcome: Outcome,
-    stopping: bool,
+    cut_short: CutShort,
 ) -> TaskEnd {
     let mut results = std::mem::take(&mut context.action.results);
+    if cut_short.off {
+        return (TaskStatus::Failed, "action terminated".to_owned(), results);
+    }
     let commands = context.name() == "juju-exec";
     let output = match outcome {
         Outcome::Ended(output) => output,
@@ -190,7 +203,7 @@ fn finish_task(
     text_result(&mut results, "stderr", &output.stderr);
     let code = match output.end {
         End::Code(code) => code,
-        End::Signal(_) if stopping => return (TaskStatus::Failed, "action terminated".to_owned(), results),
+        End::Signal(_) if cut_short.stopping => return (TaskStatus::Failed, "action terminated".to_owned(), results),
         End::Signal(signal) => {
             results.insert("return-code".to_owned(), Value::from(-1));
             let word = nix::sys::signal::Signal::try_from(signal).map_or("unknown", |signal| signal.as_str());

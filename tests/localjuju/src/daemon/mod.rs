@@ -4,6 +4,8 @@ mod agent;
 pub(crate) mod files;
 mod finish;
 mod log;
+pub(crate) mod network;
+mod power;
 mod process;
 mod reap;
 pub(crate) mod remove;

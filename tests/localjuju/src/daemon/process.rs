@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::reap;
+use super::{network, reap};
 
 /// How long the pipes are read after the process has ended. Children that keep them open lose what they say later.
 const GRACE: Duration = Duration::from_millis(100);
@@ -41,18 +41,23 @@ pub(super) struct Running {
     readers: Vec<thread::JoinHandle<Vec<u8>>>,
 }
 
-/// `program` is run without arguments, or `arguments` for commands; no standard input; nothing of our environment.
+/// `program` is run without arguments, or `arguments` for commands; no standard input; nothing of our environment;
+/// in the machine's network namespace if it has one.
 pub(super) fn start(
     program: &Path,
     arguments: &[String],
     directory: &Path,
+    namespace: Option<&str>,
     variables: Vec<(String, String)>,
     line: impl Fn(Stream, &str) + Send + Sync + 'static,
 ) -> std::io::Result<Running> {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(directory).env_clear().envs(variables);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = reap::spawn(&mut command)?;
+    let mut child = match namespace {
+        Some(namespace) => network::spawn(namespace, &mut command)?,
+        None => reap::spawn(&mut command)?,
+    };
     let exited = Arc::new(AtomicBool::new(false));
     let line = Arc::new(line);
     let mut readers = Vec::new();

@@ -18,8 +18,10 @@ const MOST: Duration = Duration::from_secs(20);
 pub(crate) struct Traces {
     /// Directories they have their cwd, program, arguments or open files in.
     pub(crate) directories: Vec<PathBuf>,
-    /// `NAME=value` lines that all stand in their environment.
-    pub(crate) variables: Vec<String>,
+    /// Sets of `NAME=value` lines; all of one set stand in their environment.
+    pub(crate) variables: Vec<Vec<String>>,
+    /// Network namespaces, by inode, that nobody else is in.
+    pub(crate) networks: Vec<u64>,
 }
 
 /// Processes never touched: this one, the asking client and all above it.
@@ -57,13 +59,19 @@ fn leaves_traces(pid: i32, traces: &Traces) -> bool {
     if ["cwd", "exe"].iter().filter_map(|name| link(name)).any(|path| below(&path)) {
         return true;
     }
-    let environment = fs::read(base.join("environ")).unwrap_or_default();
-    let mut lines = environment.split(|byte| *byte == 0);
-    let all_set = || traces.variables.iter().all(|wanted| lines.clone().any(|line| line == wanted.as_bytes()));
-    if !traces.variables.is_empty() && all_set() {
+    let inside = |network: &u64| {
+        let namespace = format!("net:[{network}]");
+        link("ns/net").is_some_and(|found| found.as_os_str() == namespace.as_str())
+    };
+    if traces.networks.iter().any(inside) {
         return true;
     }
-    let _ = lines.next();
+    let environment = fs::read(base.join("environ")).unwrap_or_default();
+    let lines = environment.split(|byte| *byte == 0);
+    let has = |wanted: &String| lines.clone().any(|line| line == wanted.as_bytes());
+    if traces.variables.iter().any(|set| set.iter().all(has)) {
+        return true;
+    }
     let arguments = fs::read(base.join("cmdline")).unwrap_or_default();
     let named = traces.directories.iter().any(|directory| {
         let name = directory.as_os_str().as_bytes();
@@ -119,6 +127,15 @@ pub(crate) fn end_processes(traces: &Traces, protected: &BTreeSet<i32>) -> BTree
         }
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// As when the power fails: nobody is asked. Returns those that were there.
+pub(crate) fn kill_processes(traces: &Traces, protected: &BTreeSet<i32>) -> BTreeSet<i32> {
+    let found = find(traces, protected);
+    for pid in &found {
+        let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+    }
+    found
 }
 
 /// Kills one process of an earlier daemon, if it still is that process.

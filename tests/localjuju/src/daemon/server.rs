@@ -14,7 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 
-use super::{Daemon, Shared, agent, files, now, reap, remove, store};
+use super::{Daemon, Shared, agent, files, network, now, power, reap, remove, store};
 use crate::api::{self, Call};
 use crate::model::{TaskStatus, Work};
 
@@ -76,6 +76,13 @@ pub(crate) fn serve(home: &Path, program: &Path, path: &str) -> Result<()> {
     reap::adopt_orphans();
     let mut world = store::load(home)?;
     recover(&mut world);
+    for model in world.models.values() {
+        let powered = model.machines.iter().filter(|(_, machine)| machine.off.is_none());
+        let links: Vec<_> = powered.filter_map(|(id, _)| model.link(*id)).collect();
+        if let Some(bridge) = &model.bridge {
+            network::restore(bridge, &links);
+        }
+    }
     let daemon = Arc::new(Daemon::new(home.to_owned(), program.to_owned(), path.to_owned(), world));
     let _ = fs::remove_file(socket(home));
     let listener = UnixListener::bind(socket(home)).context("binding the daemon's socket")?;
@@ -95,6 +102,10 @@ pub(crate) fn serve(home: &Path, program: &Path, path: &str) -> Result<()> {
     thread::spawn({
         let daemon = Arc::clone(&daemon);
         move || end_when_empty(&daemon)
+    });
+    thread::spawn({
+        let daemon = Arc::clone(&daemon);
+        move || power::end_leases(&daemon)
     });
     for stream in listener.incoming() {
         let Ok(stream) = stream else { continue };

@@ -7,8 +7,8 @@ use std::thread;
 
 use anyhow::Result;
 
-use super::{Daemon, Shared, agent, files, now, remove};
-use crate::model::{Model, Storage};
+use super::{Daemon, Shared, agent, files, network, now, remove};
+use crate::model::{Link, Model, Storage};
 use crate::uniter::commit;
 
 impl Daemon {
@@ -38,8 +38,14 @@ impl Daemon {
         for model in shared.world.models.values_mut() {
             let used: BTreeMap<String, BTreeSet<String>> =
                 model.units.values().map(|unit| (unit.name.clone(), unit.local.used.clone())).collect();
-            let (units, storage) = commit::sweep(model);
-            if units.is_empty() && storage.is_empty() {
+            let links: Vec<(u32, Link)> =
+                model.machines.keys().filter_map(|id| Some((*id, model.link(*id)?))).collect();
+            let homes: BTreeMap<String, u32> =
+                model.units.values().map(|unit| (unit.name.clone(), unit.machine)).collect();
+            let (units, storage) = commit::sweep(model, now());
+            let links: BTreeMap<u32, Link> =
+                links.into_iter().filter(|(id, _)| !model.machines.contains_key(id)).collect();
+            if units.is_empty() && storage.is_empty() && links.is_empty() {
                 continue;
             }
             let locations: Vec<PathBuf> =
@@ -53,9 +59,14 @@ impl Daemon {
                     let free = |id: &&String| model.storage.get(*id).is_none_or(|storage| storage.unit.is_none());
                     let own = used.get(unit).into_iter().flatten().filter(free);
                     let own = own.map(|id| files::storage_location(&self.home, &model.name, id));
+                    let link = homes.get(unit).and_then(|machine| links.get(machine));
                     remove::Traces {
                         directories: [agent, places.tools].into_iter().chain(own).collect(),
-                        variables: vec![format!("JUJU_MODEL_UUID={}", model.uuid), format!("JUJU_UNIT_NAME={unit}")],
+                        variables: vec![vec![
+                            format!("JUJU_MODEL_UUID={}", model.uuid),
+                            format!("JUJU_UNIT_NAME={unit}"),
+                        ]],
+                        networks: link.and_then(|link| network::inode(&link.namespace)).into_iter().collect(),
                     }
                 })
                 .collect();
@@ -67,6 +78,7 @@ impl Daemon {
                     remove::end_processes(traces, &protected);
                     files::remove_unit(&home, &name, unit);
                 }
+                links.values().for_each(network::remove_link);
                 for location in locations {
                     let _ = std::fs::remove_dir_all(location);
                 }

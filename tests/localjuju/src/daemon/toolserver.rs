@@ -183,6 +183,8 @@ fn exec(
         }
         let gone = model_by_uuid(&mut shared.world, uuid).is_none_or(|model| !model.units.contains_key(unit));
         let result = shared.live.commands.get(&id).and_then(|command| command.result.clone());
+        // Without power, what was asked for is forgotten.
+        let gone = gone || !shared.live.commands.contains_key(&id);
         if result.is_some() || gone {
             shared.live.commands.remove(&id);
             return match result {

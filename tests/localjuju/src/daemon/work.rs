@@ -78,7 +78,7 @@ fn program(charm: &Path, context: &Context) -> Option<PathBuf> {
 }
 
 fn run(daemon: &Arc<Daemon>, uuid: &str, unit: &str, job: &Job) -> Outcome {
-    let (name, target) = {
+    let (name, target, namespace) = {
         let context = job.context.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut shared = daemon.lock();
         let commands = match &job.work {
@@ -92,7 +92,9 @@ fn run(daemon: &Arc<Daemon>, uuid: &str, unit: &str, job: &Job) -> Outcome {
             Some(text) => Some((PathBuf::from("/bin/bash"), vec!["-c".to_owned(), text])),
             None => program(&job.places.charm, &context).map(|program| (program, Vec::new())),
         };
-        (context.name(), target)
+        let model = model_by_uuid(&mut shared.world, uuid);
+        let namespace = model.and_then(|model| model.namespace(unit).map(str::to_owned));
+        (context.name(), target, namespace)
     };
     let Some((program, arguments)) = target else { return Outcome::Missing };
     let (logger, model, tag) = (Arc::clone(daemon), job.model.clone(), unit_tag(unit));
@@ -106,7 +108,8 @@ fn run(daemon: &Arc<Daemon>, uuid: &str, unit: &str, job: &Job) -> Outcome {
         let level = if stream == Stream::Out { "DEBUG" } else { "WARNING" };
         logger.log(&model, &tag, level, &module, text);
     };
-    let started = process::start(&program, &arguments, &job.places.charm, job.variables.clone(), line);
+    let started =
+        process::start(&program, &arguments, &job.places.charm, namespace.as_deref(), job.variables.clone(), line);
     let running = match started {
         Ok(running) => running,
         Err(fault) => {

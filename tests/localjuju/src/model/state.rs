@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{LocalRelation, Operation, Relation, Secret, Task};
+use super::{Bridge, LocalRelation, Machine, Operation, Relation, Secret, Task};
 use crate::charm::Charm;
 use crate::uniter::hook::Hook;
 
@@ -33,6 +33,11 @@ pub(crate) struct Model {
     pub(crate) created: Time,
     /// The model's own `127.a.b.0/24`.
     pub(crate) subnet: (u8, u8),
+    /// With `localjuju-network=namespaces`: the network used instead.
+    #[serde(default)]
+    pub(crate) bridge: Option<Bridge>,
+    #[serde(default)]
+    pub(crate) last_address: u8,
     pub(crate) config: BTreeMap<String, String>,
     pub(crate) apps: BTreeMap<String, App>,
     pub(crate) units: BTreeMap<String, Unit>,
@@ -49,12 +54,6 @@ pub(crate) struct Model {
     /// Unit numbers are never used again, not even after remove-application.
     pub(crate) next_unit: BTreeMap<String, u32>,
     pub(crate) life: Life,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Machine {
-    pub(crate) address: String,
-    pub(crate) since: Time,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -129,6 +128,8 @@ pub(crate) struct Local {
     pub(crate) installed: bool,
     pub(crate) started: bool,
     pub(crate) stopped: bool,
+    /// The machine has booted and the charm was not told yet.
+    pub(crate) rebooted: bool,
     pub(crate) removed: bool,
     /// The process of this operation is running (or was, when we were killed).
     pub(crate) running: Option<Running>,

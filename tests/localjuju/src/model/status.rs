@@ -10,7 +10,24 @@ pub(crate) fn workload(unit: &Unit) -> StatusValue {
     }
 }
 
+/// What is known of a unit whose machine does not answer.
+pub(crate) fn shown_workload(model: &Model, unit: &Unit) -> StatusValue {
+    let known = workload(unit);
+    match model.off_since(&unit.name).filter(|_| known.current != "error") {
+        Some(since) => {
+            let text = format!("agent lost, see 'juju show-status-log {}'", unit.name);
+            StatusValue::new("unknown", &text, since)
+        }
+        None => known,
+    }
+}
+
+pub(crate) const LOST: &str = "agent is not communicating with the server";
+
 pub(crate) fn agent(model: &Model, unit: &Unit) -> StatusValue {
+    if let Some(since) = model.off_since(&unit.name) {
+        return StatusValue::new("lost", LOST, since);
+    }
     let since = unit.agent_since;
     match unit.local.running.as_ref().map(|running| &running.what) {
         Some(Work::Hook(hook)) => StatusValue::new("executing", &format!("running {} hook", hook.name()), since),

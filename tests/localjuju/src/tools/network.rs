@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::{self, FORMAT, Flag, OUTPUT, RELATION};
 use super::{Answer, Call, Fail};
+use crate::model::hosts::hardware_address;
 use crate::model::{Life, Time, Unit};
 
 pub(super) fn get(call: &mut Call<'_>) -> Answer {
@@ -29,12 +30,11 @@ pub(super) fn get(call: &mut Call<'_>) -> Answer {
         return Err(Fail::run(format!("no network config found for binding {binding:?}")));
     }
     let address = call.unit()?.address.clone();
-    let (a, b) = call.model.subnet;
     let whole = json!({
         "bind-addresses": [{
-            "mac-address": "00:00:00:00:00:00",
-            "interface-name": "lo",
-            "addresses": [{"hostname": "", "value": address, "cidr": format!("127.{a}.{b}.0/24")}],
+            "mac-address": hardware_address(&address),
+            "interface-name": call.model.interface(),
+            "addresses": [{"hostname": "", "value": address, "cidr": format!("{}.0/24", call.model.network())}],
         }],
         "egress-subnets": [format!("{address}/32")],
         "ingress-addresses": [address],

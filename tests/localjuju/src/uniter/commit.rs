@@ -1,11 +1,11 @@
 //! What the end of an operation changes in the unit's memory and in the model. Pure on the model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Duration;
 
 use super::hook::{Hook, RelationHook, RelationKind};
-use super::resolver::config_mark;
+use super::resolver::{addresses, config_mark};
 use crate::model::secrets::rotation;
 use crate::model::{Failed, Life, Model, StatusValue, Time, names};
 
@@ -14,7 +14,11 @@ pub(crate) fn done(model: &mut Model, name: &str, hook: &Hook, config_mark_at_st
     let interval = interval(model);
     let Some(unit) = model.units.get_mut(name) else { return };
     unit.local.failed = None;
-    unit.local.queued = None;
+    // The start that follows a boot comes before a hook that the boot has interrupted.
+    let boot = *hook == Hook::Start && std::mem::take(&mut unit.local.rebooted);
+    if !boot {
+        unit.local.queued = None;
+    }
     let app = unit.app.clone();
     match hook {
         Hook::Install => {
@@ -34,10 +38,12 @@ pub(crate) fn done(model: &mut Model, name: &str, hook: &Hook, config_mark_at_st
         }
         Hook::Remove => unit.local.removed = true,
         Hook::ConfigChanged => {
-            unit.local.config_seen = config_mark_at_start.or_else(|| model.apps.get(&app).map(config_mark));
+            unit.local.config_seen =
+                config_mark_at_start.or_else(|| model.apps.get(&app).map(|app| config_mark(app, &unit.address)));
             if !unit.local.started {
                 unit.local.queued = Some(Hook::Start);
             }
+            announce_address(model, name);
         }
         Hook::UpgradeCharm => unit.local.queued = Some(Hook::ConfigChanged),
         Hook::UpdateStatus => unit.local.update_status_at = Some(now + interval),
@@ -90,6 +96,17 @@ pub(crate) fn begin(model: &mut Model, name: &str, hook: &Hook, now: Time) {
     }
 }
 
+/// Juju refreshes the addresses in the unit's own bags with the end of config-changed.
+fn announce_address(model: &mut Model, name: &str) {
+    let Some(unit) = model.units.get(name) else { return };
+    let data = addresses(&unit.address);
+    for id in unit.local.relations.keys() {
+        if let Some(bag) = model.relations.get_mut(id).and_then(|relation| relation.unit_data.get_mut(name)) {
+            bag.change(&data);
+        }
+    }
+}
+
 fn relation_done(model: &mut Model, name: &str, hook: &RelationHook) {
     let Some(unit) = model.units.get_mut(name) else { return };
     if hook.kind == RelationKind::Broken {
@@ -131,7 +148,9 @@ pub(crate) fn failed(model: &mut Model, name: &str, hook: &Hook, jitter: f64, no
     let seconds = (first * 2_f64.powi(i32::try_from(attempts.min(20)).unwrap_or(20) - 1)).min(most);
     // 80 to 120 per cent, so that units that failed together do not retry together.
     let wait = Duration::milliseconds((seconds * 1000.0 * (0.8 + 0.4 * jitter)) as i64);
-    unit.local.queued = None;
+    if !unit.local.rebooted {
+        unit.local.queued = None;
+    }
     unit.local.failed = Some(Failed {
         hook: hook.clone(),
         attempts,
@@ -179,16 +198,22 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// Gives every application with living units a leader.
-pub(crate) fn elect(model: &mut Model) {
+pub(crate) fn elect(model: &mut Model, now: Time) {
+    let off: BTreeMap<String, Time> =
+        model.units.keys().filter_map(|unit| Some((unit.clone(), model.off_since(unit)?))).collect();
+    let lease = lease(model);
     for app in model.apps.values_mut() {
-        // A dying leader keeps its lease until it is gone, as in Juju.
-        if app.leader.as_ref().is_some_and(|leader| model.units.contains_key(leader)) {
+        // A dying leader keeps its lease until it is gone, as in Juju; one without power until the lease ends.
+        let holds = |leader: &String| {
+            model.units.contains_key(leader) && off.get(leader).is_none_or(|since| *since + lease > now)
+        };
+        if app.leader.as_ref().is_some_and(holds) {
             continue;
         }
         let mut alive: Vec<&String> = model
             .units
             .values()
-            .filter(|unit| unit.app == app.name && unit.life == Life::Alive)
+            .filter(|unit| unit.app == app.name && unit.life == Life::Alive && !off.contains_key(&unit.name))
             .map(|unit| &unit.name)
             .collect();
         alive.sort_by_key(|unit| names::natural(unit));
@@ -200,8 +225,19 @@ pub(crate) fn elect(model: &mut Model) {
     }
 }
 
+/// How long a leader that has lost its power stays leader.
+fn lease(model: &Model) -> Duration {
+    model.config.get("localjuju-leader-timeout").and_then(|text| duration(text)).unwrap_or(Duration::seconds(30))
+}
+
+/// When the next leader without power loses its place.
+pub(crate) fn next_lease_end(model: &Model) -> Option<Time> {
+    let leaders = model.apps.values().filter_map(|app| app.leader.as_deref());
+    leaders.filter_map(|leader| Some(model.off_since(leader)? + lease(model))).min()
+}
+
 /// Removes what has come to its end: units, relations, applications. Returns the units that are gone and the storage to delete.
-pub(crate) fn sweep(model: &mut Model) -> (Vec<String>, Vec<String>) {
+pub(crate) fn sweep(model: &mut Model, now: Time) -> (Vec<String>, Vec<String>) {
     // A unit that was never told of a dying relation leaves it silently.
     let dying: BTreeSet<u32> =
         model.relations.values().filter(|relation| relation.life == Life::Dying).map(|relation| relation.id).collect();
@@ -237,7 +273,7 @@ pub(crate) fn sweep(model: &mut Model) -> (Vec<String>, Vec<String>) {
     for name in &gone {
         forget_unit(model, name);
     }
-    elect(model);
+    elect(model, now);
     let empty: Vec<u32> = model
         .relations
         .values()

@@ -19,12 +19,7 @@ pub(crate) fn synchronize_scopes(model: &mut Model, name: &str) -> bool {
         if !meant || unit.local.relations.contains_key(&relation.id) {
             continue;
         }
-        let address = unit.address.clone();
-        let data = BTreeMap::from([
-            ("egress-subnets".to_owned(), format!("{address}/32")),
-            ("ingress-address".to_owned(), address.clone()),
-            ("private-address".to_owned(), address),
-        ]);
+        let data = addresses(&unit.address);
         relation.unit_data.insert(name.to_owned(), Bag { version: 0, data });
         relation.in_scope.insert(name.to_owned());
         unit.local.relations.insert(relation.id, LocalRelation::default());
@@ -33,10 +28,22 @@ pub(crate) fn synchronize_scopes(model: &mut Model, name: &str) -> bool {
     changed
 }
 
+/// What Juju itself writes into a unit's bags.
+pub(crate) fn addresses(address: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("egress-subnets".to_owned(), format!("{address}/32")),
+        ("ingress-address".to_owned(), address.to_owned()),
+        ("private-address".to_owned(), address.to_owned()),
+    ])
+}
+
 pub(crate) fn next_work(model: &Model, name: &str, now: Time) -> Option<Work> {
     let unit = model.units.get(name)?;
-    if unit.local.removed || unit.local.running.is_some() {
+    if unit.local.removed || unit.local.running.is_some() || model.is_off(name) {
         return None;
+    }
+    if unit.local.rebooted && unit.local.failed.is_none() && unit.life == Life::Alive {
+        return Some(Work::Hook(Hook::Start));
     }
     let idle = unit.local.queued.is_none() && unit.local.failed.is_none();
     created(model, unit, idle)
@@ -161,7 +168,7 @@ fn unit_hooks(model: &Model, unit: &Unit, now: Time) -> Option<Hook> {
     if unit.local.charm_rev != app.charm_rev {
         return Some(Hook::UpgradeCharm);
     }
-    if unit.local.config_seen != Some(config_mark(app)) {
+    if unit.local.config_seen != Some(config_mark(app, &unit.address)) {
         return Some(Hook::ConfigChanged);
     }
     let update_status = || {
@@ -178,9 +185,10 @@ fn dying(unit: &Unit) -> Option<Hook> {
         .or((local.installed && !local.removed).then_some(Hook::Remove))
 }
 
-/// Changes when an option's value changes, also back and forth within one hook: like Juju's config hash.
-pub(crate) fn config_mark(app: &crate::model::App) -> u64 {
-    let text = serde_json::to_string(&(app.settings(), app.trusted)).unwrap_or_default();
+/// Changes when an option's value or the address changes, also back and forth within one hook: like Juju's hashes of
+/// configuration, trust and addresses.
+pub(crate) fn config_mark(app: &crate::model::App, address: &str) -> u64 {
+    let text = serde_json::to_string(&(app.settings(), app.trusted, address)).unwrap_or_default();
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

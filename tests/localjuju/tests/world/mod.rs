@@ -43,6 +43,19 @@ impl World {
         world
     }
 
+    /// With machines that have networks of their own; none where that is not permitted.
+    pub fn with_namespaces() -> Option<Self> {
+        let world = Self::empty();
+        let said = world.juju(&["add-model", "m", "--config", "localjuju-network=namespaces"]);
+        if said.code != 0 {
+            assert!(said.stderr.contains("not permitted on this machine"), "{}", said.stderr);
+            eprintln!("left out: {}", said.stderr);
+            return None;
+        }
+        world.ok(&["model-config", "localjuju-retry-min=50ms", "localjuju-retry-max=100ms"]);
+        Some(world)
+    }
+
     pub fn empty() -> Self {
         // Short: unix sockets below it have 107 bytes for their whole path.
         let directory = tempfile::Builder::new().prefix("lj").tempdir_in("/tmp").unwrap();
@@ -131,6 +144,15 @@ impl World {
             self.status()["applications"][&app]["units"][unit].pointer(pointer).and_then(Value::as_str)
                 == Some(expected)
         });
+    }
+
+    /// What the model says about a unit, `Null` when it is not there.
+    pub fn unit(&self, unit: &str) -> Value {
+        self.status()["applications"][unit.split('/').next().unwrap()]["units"][unit].clone()
+    }
+
+    pub fn address(&self, unit: &str) -> String {
+        self.unit(unit)["public-address"].as_str().unwrap_or_default().to_owned()
     }
 
     pub fn charm(&self, name: &str) -> Charm {
