@@ -4,7 +4,7 @@
 use crate::agent::Agent;
 use crate::cluster::{MemberState, PatroniError};
 use crate::engine::pgbackrest::EngineError;
-use crate::model::{Catalog, Observed, Role, UnitName, error_chain};
+use crate::model::{Catalog, Observed, Role, TlsStage, UnitName, error_chain};
 use crate::policy::Facts;
 
 /// Everything the right to back up hangs on. The catalog is asked for only when
@@ -18,7 +18,8 @@ pub async fn facts(agent: &Agent, restore_under_way: Option<String>, catalog: &O
         planned_units: Observed::Known(agent.file.planned_units),
         role: map(&own, |member| member.role),
         member_running: map(&own, |member| member.running),
-        tls: false,
+        // Units change over one by one: the engine reaches all of them when this one takes TLS alone.
+        tls: agent.member.stage == TlsStage::Only,
         replica_lag_bytes: map(&own, |member| member.lag),
         primary_unit: find(agent, &members, |member| member.role == Role::Primary),
         healthiest_replica: healthiest_replica(agent, &members),
@@ -107,9 +108,15 @@ fn stanza_ready(agent: &Agent) -> Observed<bool> {
     }
 }
 
-async fn engine_busy(agent: &Agent, catalog: &Observed<Catalog>) -> Option<String> {
-    let here =
-        agent.engine().running_backup().await.ok().flatten().map(|_| format!("a backup is running on {}", agent.unit));
-    let elsewhere = catalog.known().filter(|catalog| catalog.lock_held).map(|_| "a backup is running".to_owned());
-    here.or(elsewhere)
+async fn engine_busy(agent: &Agent, catalog: &Observed<Catalog>) -> Observed<Option<String>> {
+    let here = agent.engine().running_backup().await.ok().flatten();
+    if here.is_some() {
+        return Observed::Known(Some(format!("a backup is running on {}", agent.unit)));
+    }
+    let elsewhere = match agent.claimed_backup().await {
+        Ok(note) => note.map(|note| format!("a backup is running on {}", note.unit)),
+        Err(error) => return Observed::unknown(error.explain()),
+    };
+    let somewhere = catalog.known().filter(|catalog| catalog.lock_held).map(|_| "a backup is running".to_owned());
+    Observed::Known(elsewhere.or(somewhere))
 }

@@ -9,10 +9,11 @@ use tokio::time::Instant;
 use super::backup_journal::{self, FailedNote, RunningRecord};
 use super::watch::{self, WatchError};
 use super::{Progress, Results};
-use crate::agent::Agent;
+use crate::agent::{Agent, BackupClaim, BackupNote};
 use crate::engine::pgbackrest::{EngineError, REQUEST_ANNOTATION};
 use crate::model::{AgentError, Backup, BackupId, BackupKind, BackupPlan, FailedRun, Observed, error_chain};
 use crate::store::{self, Store, StoreError};
+use crate::policy::Refusal;
 use crate::sys::{clock, environment};
 use crate::{observe, policy, report};
 
@@ -26,11 +27,32 @@ pub async fn create_backup(agent: &mut Agent, progress: &Progress, kind: BackupK
     let agent = &*agent;
     backup_journal::after_crash(agent).await;
     let (plan, record) = decide(agent, kind).await?;
+    let claim = claim(agent, &record).await?;
+    let outcome = claimed(agent, progress, &plan, &record).await;
+    if let Some(claim) = claim {
+        claim.release().await;
+    }
+    outcome
+}
+
+/// Two units may have been allowed in the same moment.
+async fn claim(agent: &Agent, record: &RunningRecord) -> Result<Option<BackupClaim>, AgentError> {
+    let note = BackupNote::of(&agent.unit, record.kind, record.started);
+    let claimed = agent.claim_backup(&note).await?;
+    claimed.map_err(|other| Refusal::EngineBusy { who: format!("a backup is running on {}", other.unit) }.into())
+}
+
+async fn claimed(
+    agent: &Agent,
+    progress: &Progress,
+    plan: &BackupPlan,
+    record: &RunningRecord,
+) -> Result<Results, AgentError> {
     let store = agent.store()?;
-    before(agent, &store, &record).await?;
-    backup_journal::open(agent, &record)?;
-    let outcome = run(agent, progress, &store, &plan, &record).await;
-    finish(agent, &store, &record, outcome).await
+    before(agent, &store, record).await?;
+    backup_journal::open(agent, record)?;
+    let outcome = run(agent, progress, &store, plan, record).await;
+    finish(agent, &store, record, outcome).await
 }
 
 async fn decide(agent: &Agent, kind: BackupKind) -> Result<(BackupPlan, RunningRecord), AgentError> {

@@ -1,7 +1,7 @@
 //! list-backups: finished, failed and running backups of the repository.
 
 use super::Results;
-use crate::agent::Agent;
+use crate::agent::{Agent, BackupNote};
 use crate::juju::Juju;
 use crate::model::{AgentError, Catalog, error_chain};
 use crate::report::{self, Listing};
@@ -73,13 +73,24 @@ async fn listing(agent: &Agent) -> Result<Listing, AgentError> {
         stanza: agent.stanza.clone(),
         backups: catalog.backups,
         failed,
-        running: running.zip(kind.filter(|record| record.failed.is_none())).map(|(running, record)| report::Running {
-            kind: record.kind,
-            started: record.started,
-            percent_hundredths: running.percent_hundredths,
-        }),
+        running: match running.zip(kind.filter(|record| record.failed.is_none())) {
+            Some((running, record)) => Some(report::Running {
+                kind: record.kind,
+                started: record.started,
+                percent_hundredths: running.percent_hundredths,
+            }),
+            None => elsewhere(agent).await,
+        },
         histories,
     })
+}
+
+/// A backup that another unit takes. A cluster store that does not answer keeps
+/// nobody from seeing what is in the repository.
+async fn elsewhere(agent: &Agent) -> Option<report::Running> {
+    let note = agent.claimed_backup().await.ok().flatten().filter(|note| note.unit != agent.unit.to_string())?;
+    let BackupNote { kind, started, percent_hundredths, .. } = note;
+    Some(report::Running { kind, started, percent_hundredths })
 }
 
 /// Timelines begin with a restore or a failover; the first one has no history.

@@ -1,5 +1,6 @@
 //! Builds the adapters from the context: the one place that knows all rooms.
 
+mod backup_claim;
 mod reach;
 mod unit_file;
 
@@ -14,6 +15,7 @@ use crate::sys::lock::FileLock;
 use crate::sys::process::{OsUser, Runner};
 use crate::sys::services::Services;
 
+pub use backup_claim::{BackupClaim, BackupNote};
 pub use unit_file::{RepositoryRecord, UnitFile};
 
 /// The OS user of the database; Debian's packages make it.

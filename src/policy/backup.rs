@@ -99,8 +99,9 @@ pub(super) fn stanza_is_ready(ready: &Observed<bool>) -> Result<(), Refusal> {
 
 fn nobody_else_backs_up(facts: &Facts) -> Result<(), Refusal> {
     match &facts.engine_busy {
-        Some(who) => Err(Refusal::EngineBusy { who: who.clone() }),
-        None => Ok(()),
+        Observed::Known(None) => Ok(()),
+        Observed::Known(Some(who)) => Err(Refusal::EngineBusy { who: who.clone() }),
+        Observed::Unknown { why } => Err(Refusal::BusyUnknown { why: why.clone() }),
     }
 }
 
@@ -242,7 +243,7 @@ mod tests {
 
     #[test]
     fn two_backups_never_run_at_once() {
-        let facts = Facts { engine_busy: Some("a backup is running on postgresql/1".into()), ..healthy() };
+        let facts = Facts { engine_busy: Observed::Known(Some("a backup is running on postgresql/1".into())), ..healthy() };
         assert_eq!(
             told(&facts, BackupKind::Full),
             "a backup is running on postgresql/1; only one may run at a time. \

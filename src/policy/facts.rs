@@ -21,8 +21,8 @@ pub struct Facts {
     /// The repository's settings are complete; else which are missing.
     pub settings: Observed<()>,
     pub stanza_ready: Observed<bool>,
-    /// A backup that runs: `a backup is running on postgresql/1`.
-    pub engine_busy: Option<String>,
+    /// A backup that runs, here or elsewhere: `a backup is running on postgresql/1`.
+    pub engine_busy: Observed<Option<String>>,
     /// A restore that is not finished: `a restore of … is under way: …`.
     pub restore_under_way: Option<String>,
     pub has_full_backup: Observed<bool>,
@@ -44,7 +44,7 @@ pub(super) fn healthy() -> Facts {
         healthiest_replica: None,
         settings: Observed::Known(()),
         stanza_ready: Observed::Known(true),
-        engine_busy: None,
+        engine_busy: Observed::Known(None),
         restore_under_way: None,
         has_full_backup: Observed::Known(true),
         standby_cluster: false,

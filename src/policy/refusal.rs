@@ -51,6 +51,8 @@ pub enum Refusal {
     StanzaNotReady { why: Option<String> },
     #[error("{who}; only one may run at a time")]
     EngineBusy { who: String },
+    #[error("Unit cannot perform backups as it is not known whether another unit does ({why})")]
+    BusyUnknown { why: String },
     #[error("{what}")]
     RestoreUnderWay { what: String },
     #[error("Invalid backup type: {kind}. No previous full backup to reference")]
@@ -92,7 +94,7 @@ impl Refusal {
         use Refusal::*;
         match self {
             StandbyCluster => "Use the juju model of the primary cluster.".to_owned(),
-            RoleUnknown { .. } | PlannedUnitsUnknown { .. } => {
+            RoleUnknown { .. } | PlannedUnitsUnknown { .. } | BusyUnknown { .. } => {
                 "See juju status for the state of the unit, and run the action again once it is active.".to_owned()
             }
             PrimaryWithReplicas { instead: Some(command) } => format!("Run it on the healthiest replica: {command}"),

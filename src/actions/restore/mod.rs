@@ -63,7 +63,8 @@ async fn decide(agent: &Agent, backup_id: Option<&str>, is_leader: bool) -> Resu
         stanza_ready: facts.stanza_ready,
         catalog,
         restore_under_way: facts.restore_under_way,
-        engine_busy: facts.engine_busy,
+        // One unit: what the cluster store does not say, this unit knows.
+        engine_busy: facts.engine_busy.known().cloned().flatten(),
         free_bytes: free.map_or_else(Observed::unknown, Observed::Known),
         standby_cluster: false,
     };
