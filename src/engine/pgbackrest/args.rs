@@ -78,6 +78,45 @@ impl Common<'_> {
         self.command("info", options, &["restore"])
     }
 
+    /// Answers the other members, until it is ended. Takes no stanza: whom it
+    /// answers for what stands in its file.
+    pub fn server(&self) -> Vec<String> {
+        vec![
+            format!("--config={}", self.config.display()),
+            // One line a start and a reload is enough beside what went wrong.
+            "--log-level-console=info".to_owned(),
+            "--log-level-stderr=off".to_owned(),
+            "server".to_owned(),
+        ]
+    }
+
+    /// The command line of Patroni's replica method, for `no_params: true` and
+    /// `keep_data: true`. Patroni splits it as a shell does, but runs no shell.
+    ///
+    /// Not said on purpose: the path (`pg1-path` of the file is the data directory),
+    /// a target timeline (a replica follows the newest), `--force`.
+    pub fn replica_restore(&self, label: &BackupLabel) -> String {
+        let words = [
+            "pgbackrest".to_owned(),
+            format!("--config={}", self.config.display()),
+            format!("--stanza={}", self.stanza),
+            // Patroni's log takes both streams; only what is wrong, and with its time.
+            "--log-level-console=warn".to_owned(),
+            "--log-level-stderr=off".to_owned(),
+            // The newest set may lie on a branch that a restore has left: the
+            // replica would ask for its next timeline for ever.
+            format!("--set={label}"),
+            // standby.signal and no target: it goes on with what the primary streams.
+            "--type=standby".to_owned(),
+            // What lies there is compared and used, not copied again: an aborted
+            // restore goes on. Where there is no database it only warns and copies
+            // all; without it, files that are in the way refuse ([040]).
+            "--delta".to_owned(),
+            "restore".to_owned(),
+        ];
+        words.map(|word| quoted(&word)).join(" ")
+    }
+
     /// Names directly in a folder of the repository, those that match `filter`.
     /// Never recursive: an archive has one object a WAL segment.
     pub fn list(&self, folder: &str, filter: Option<&str>) -> Vec<String> {
@@ -90,6 +129,15 @@ impl Common<'_> {
 /// give up, and the caller kills it before it could say why.
 fn answer_soon() -> [String; 2] {
     ["--output=json".to_owned(), "--io-timeout=10".to_owned()]
+}
+
+/// As a shell, and Python's `shlex.split`, read one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:@%+,".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 #[cfg(test)]
@@ -176,5 +224,27 @@ mod tests {
         repo-ls
         archive/prod.postgresql/15-1
         "#);
+    }
+
+    #[test]
+    fn the_server_answers_for_what_stands_in_its_file() {
+        insta::assert_snapshot!(shown(|common| common.server()), @r#"
+        --config=/srv/db/etc/pgbackrest.conf
+        --log-level-console=info
+        --log-level-stderr=off
+        server
+        "#);
+    }
+
+    #[test]
+    fn a_replica_is_made_from_one_set_by_a_line_that_survives_a_shell() {
+        let stanza = Stanza::parse("prod.postgresql").unwrap();
+        let line = |config| {
+            let label = "20261122-030000F_20261123-040000I".parse().unwrap();
+            Common { config: Path::new(config), stanza: &stanza }.replica_restore(&label)
+        };
+        insta::assert_snapshot!(line("/srv/db/etc/pgbackrest.conf"), @"pgbackrest --config=/srv/db/etc/pgbackrest.conf --stanza=prod.postgresql --log-level-console=warn --log-level-stderr=off --set=20261122-030000F_20261123-040000I --type=standby --delta restore");
+        insta::assert_snapshot!(line("/srv/my db's; $(x)/c")
+            .split(" --stanza").next().unwrap(), @r"pgbackrest '--config=/srv/my db'\''s; $(x)/c'");
     }
 }

@@ -8,7 +8,9 @@ use super::archive;
 use super::args::{Common, RestoreRequest};
 use super::exit::EngineError;
 use super::{info, lock_file};
-use crate::model::{Backup, BackupPlan, Catalog, RunningBackup, Stanza, TimelineHistory, WalSegment, WalSegmentSize};
+use crate::model::{
+    Backup, BackupLabel, BackupPlan, Catalog, RunningBackup, Stanza, TimelineHistory, WalSegment, WalSegmentSize,
+};
 use crate::sys::files;
 use crate::sys::process::{Invocation, OsUser, Output, Runner, Running};
 
@@ -88,6 +90,19 @@ impl Engine {
 
     pub async fn start_restore(&self, request: &RestoreRequest) -> Result<RunningProcess, EngineError> {
         self.start(self.common().restore(request))
+    }
+
+    /// Answers the other members of the cluster until it is ended: for a service.
+    /// SIGHUP makes it read its file and certificates anew; a certificate that
+    /// cannot be read ends it. Without a peer in the file it does not start.
+    pub fn server(&self) -> Invocation {
+        self.invocation(self.common().server())
+    }
+
+    /// What Patroni runs to make a replica of this set, as one line; for the
+    /// method's `command`, with `no_params: true` and `keep_data: true`.
+    pub fn replica_restore(&self, label: &BackupLabel) -> String {
+        self.common().replica_restore(label)
     }
 
     /// Waits for the end; the log is lost when it failed (see [`Self::end`]).
@@ -213,6 +228,14 @@ mod tests {
 
     fn question<'a>(rest: &[&'a str]) -> Vec<&'a str> {
         COMMON.iter().chain(rest).copied().collect()
+    }
+
+    #[test]
+    fn the_server_is_the_database_users_and_outlives_us() {
+        let server = with(fakes::Script::new(), |engine| async move { engine.server() });
+        assert_eq!(server.user, Some(OsUser("root".into())));
+        assert!(!server.dies_with_us && server.deadline.is_none() && server.cwd.is_some());
+        assert_eq!(server.args.last().map(String::as_str), Some("server"));
     }
 
     #[test]
