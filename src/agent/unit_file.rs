@@ -64,6 +64,10 @@ pub struct UnitFile {
     pub repository_problem: Option<String>,
     /// Stanza made and checked with exactly these settings.
     pub repository_ready: bool,
+    /// Since when this replica is on a timeline that the cluster has left.
+    pub astray_since: Option<DateTime<Utc>>,
+    /// What pgBackRest's server read last.
+    pub engine_server_told: String,
     /// WAL goes to a repository: stays true while one is related and sick.
     pub archives: bool,
     /// Version of PostgreSQL that Juju was told.

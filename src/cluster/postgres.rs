@@ -85,6 +85,13 @@ impl Postgres {
         Ok(Timeline(row.get::<_, i32>(0).max(0) as u32))
     }
 
+    /// Does this standby receive WAL from the primary right now?
+    pub async fn is_streaming(&self) -> Result<bool, SqlError> {
+        let text = "SELECT EXISTS (SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming')";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking for replication"))?;
+        Ok(row.get(0))
+    }
+
     /// Bytes of all databases.
     pub async fn size(&self) -> Result<u64, SqlError> {
         let text = "SELECT coalesce(sum(pg_database_size(oid)), 0)::int8 FROM pg_database";

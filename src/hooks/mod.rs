@@ -2,6 +2,7 @@
 //! event, and a fault that heals outside heals the status at the next hook.
 
 mod cluster_store;
+mod engine_server;
 mod inputs;
 mod install;
 mod peers;

@@ -1,7 +1,7 @@
 //! One reconcile for all hooks: observe, compare with what is asked for, do
 //! the next needed thing, set the status.
 
-use super::{inputs, peers, repository, start_member};
+use super::{engine_server, inputs, peers, repository, start_member};
 use crate::actions;
 use crate::agent::{Agent, UnitFile, take_lock};
 use crate::cluster::Layout;
@@ -77,6 +77,9 @@ async fn act(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Vec<Cond
         Err(condition) => return Ok(vec![condition]),
     };
     let mut conditions = repository::reconcile(agent, juju, role).await;
+    if let Err(error) = engine_server::ensure(agent).await {
+        conditions.push(waiting(error.explain()));
+    }
     if conditions.iter().all(Condition::is_good) {
         actions::settle_backup(agent).await;
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{cluster_store, rotation};
+use super::{cluster_store, replica, rotation};
 use crate::agent::Agent;
 use crate::cluster::{ControlData, Patroni};
 use crate::juju::Juju;
@@ -37,6 +37,9 @@ async fn bring_up(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Rol
     restart_if_pending(agent).await?;
     learn_system_id(agent).await?;
     rotation::apply(agent, role, is_leader).await?;
+    if role == Role::Replica {
+        replica::rescue(agent).await?;
+    }
     tell_version(agent, juju).await?;
     Ok(role)
 }
@@ -52,7 +55,7 @@ async fn may_begin(agent: &mut Agent) -> Result<(), AgentError> {
     let initialized = etcd.get(&format!("/service/{}/initialize", agent.unit.application)).await;
     let initialized = initialized.map_err(|error| AgentError::fault("asking whether there is a cluster", error))?;
     if initialized.is_some_and(|id| !id.is_empty()) {
-        return super::replica::choose_source(agent).await;
+        return replica::choose_source(agent).await;
     }
     if agent.file.founder == agent.unit.to_string() && !agent.is_formed() {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cluster_store;
+use super::{cluster_store, engine_server};
 use crate::agent::{Agent, UnitFile};
 use crate::cluster::Layout;
 use crate::juju::{Context, Juju};
@@ -21,6 +21,7 @@ pub(super) async fn teardown(vars: &Vars, context: &Context, juju: &Juju) -> Res
         seal_if_primary(&agent).await;
     }
     agent.member.stop_all().await.map_err(|error| AgentError::fault("stopping the unit's services", error))?;
+    engine_server::stop(&agent).await?;
     agent.engine().end_archiving().await;
     if agent.has_company() {
         // What is left of its etcd belongs to a member that is no more.

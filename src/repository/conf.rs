@@ -6,7 +6,7 @@ use crate::agent::Agent;
 use crate::cluster::Layout;
 use crate::engine::pgbackrest::Engine;
 use crate::engine::pgbackrest::conf::{self, Conf};
-use crate::model::AgentError;
+use crate::model::{AgentError, Peer, TlsStage, UnitName};
 use crate::settings::S3Settings;
 use crate::store::Store;
 use crate::sys::environment;
@@ -125,7 +125,33 @@ fn engine_conf(agent: &Agent, settings: &S3Settings, store: &Store, to: Use) -> 
             pg_socket_dir: layout.run(),
             pg_user: "operator".to_owned(),
         },
-        tls: None,
+        tls: if to == Use::InForce { other_units(agent) } else { None },
+    })
+}
+
+/// The other units, once they can be reached by TLS; before, the engine knows
+/// this unit alone.
+fn other_units(agent: &Agent) -> Option<conf::TlsConf> {
+    let reached = |peer: &&Peer| peer.stage.is_some_and(TlsStage::accepts_tls) && !peer.storage.is_empty();
+    let peers = agent.file.peers.iter().filter(|(_, peer)| reached(peer));
+    let peers = peers.filter_map(|(unit, peer)| {
+        let layout = Layout::below(&peer.storage);
+        Some(conf::PeerConf {
+            member: crate::certificate::common_name(&unit.parse::<UnitName>().ok()?.member()),
+            address: peer.address.clone(),
+            config: layout.pgbackrest_conf(),
+            pg_path: layout.data(),
+            pg_port: crate::cluster::PG_PORT,
+            pg_socket_dir: layout.run(),
+            pg_user: "operator".to_owned(),
+        })
+    });
+    agent.member.stage.accepts_tls().then(|| conf::TlsConf {
+        address: agent.file.address.clone(),
+        port: conf::TlsConf::PORT,
+        own_file: agent.layout().unit_pem(),
+        ca_file: agent.layout().trusted(),
+        peers: peers.collect(),
     })
 }
 

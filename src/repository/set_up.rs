@@ -44,19 +44,30 @@ async fn set_up(agent: &mut Agent, settings: &S3Settings, say: impl AsyncFn(&str
     }
     store.ensure_bucket().await.map_err(|error| AgentError::fault("the repository", error))?;
     write_conf(agent, settings, &store, Use::Candidate)?;
-    let owned = own(agent, &store).await;
+    let outcome = make(agent, settings, &store, say).await;
     drop_candidate(agent)?;
-    owned?;
-    write_conf(agent, settings, &store, Use::InForce)?;
+    outcome
+}
+
+/// The candidate's configuration knows this unit alone: `check` would fail when
+/// any other one is away.
+async fn make(
+    agent: &mut Agent,
+    settings: &S3Settings,
+    store: &Store,
+    say: impl AsyncFn(&str),
+) -> Result<(), AgentError> {
+    own(agent, store).await?;
+    write_conf(agent, settings, store, Use::InForce)?;
     say("initialising stanza").await;
-    let engine = agent.engine();
+    let engine = Engine { config: Use::Candidate.conf(agent.layout()), ..agent.engine() };
     engine.stanza_create().await.map_err(|error| AgentError::fault("initialising the stanza", error))?;
     agent.file.archives = true;
     agent.save()?;
     use_archiving(agent, &agent.archiving()).await?;
     say("checking stanza").await;
     engine.check().await.map_err(|error| AgentError::fault("checking the stanza", error))?;
-    mark(agent, &store).await?;
+    mark(agent, store).await?;
     agent.file.repository_ready = true;
     agent.save()
 }
@@ -66,17 +77,32 @@ async fn role(agent: &Agent) -> Result<Role, AgentError> {
     agent.postgres().await.map_err(failed)?.role().await.map_err(failed)
 }
 
-/// The primary makes the stanza; a replica uses it when it is there and ours.
-async fn follow(agent: &mut Agent, settings: &S3Settings, store: &Store) -> Result<(), AgentError> {
+/// For a unit that has no database yet: what the engine needs to read our sets.
+pub async fn prepare_reading(agent: &Agent) -> Result<(), AgentError> {
+    let settings = agent.repository().ok_or_else(|| AgentError::refused(agent.no_repository(), ""))??;
+    let store = Store::open(&settings).map_err(|error| AgentError::fault("opening the repository", error))?;
+    let cluster = agent.file.peers.values().find_map(|peer| peer.system_id);
+    is_ours(agent, &settings, &store, cluster).await?;
+    write_conf(agent, &settings, &store, Use::InForce)
+}
+
+/// The stanza is there, and of the database with this system identifier.
+async fn is_ours(agent: &Agent, settings: &S3Settings, store: &Store, system_id: Option<u64>) -> Result<(), AgentError> {
     store.look().await.map_err(|error| AgentError::fault("the repository does not answer", error))?;
     write_conf(agent, settings, store, Use::Candidate)?;
     let engine = Engine { config: Use::Candidate.conf(agent.layout()), ..agent.engine() };
     let catalog = engine.catalog().await;
     drop_candidate(agent)?;
     let catalog = catalog.map_err(|error| AgentError::fault("reading the catalog", error))?;
-    if !catalog.stanza_exists || catalog.system_id != agent.file.system_id {
-        return Err(AgentError::refused(NOT_YET, "juju status of the primary says what is in its way"));
+    if catalog.stanza_exists && catalog.system_id == system_id && system_id.is_some() {
+        return Ok(());
     }
+    Err(AgentError::refused(NOT_YET, "juju status of the primary says what is in its way"))
+}
+
+/// The primary makes the stanza; a replica uses it when it is there and ours.
+async fn follow(agent: &mut Agent, settings: &S3Settings, store: &Store) -> Result<(), AgentError> {
+    is_ours(agent, settings, store, agent.file.system_id).await?;
     write_conf(agent, settings, store, Use::InForce)?;
     agent.file.archives = true;
     agent.save()?;
