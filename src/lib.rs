@@ -3,6 +3,7 @@
 
 pub mod actions;
 pub mod agent;
+pub mod certificate;
 pub mod cli;
 pub mod cluster;
 pub mod dispatch;

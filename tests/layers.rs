@@ -16,12 +16,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     // pure
     ("secrets",  &[]),
     ("model",    &[]),
-    ("settings", &["model", "secrets"]),
-    ("policy",   &["model"]),
+    ("certificate", &["secrets"]),
+    ("settings", &["certificate", "model", "secrets"]),
+    ("policy",   &["certificate", "model"]),
     ("restore",  &["model", "policy"]),
     ("report",   &["model", "policy"]),
-    // the edge: `sys` knows nothing of the field but its error, its four neighbours never import each other
-    ("sys",      &["model"]),
+    // the edge: `sys` knows nothing of the field but its error and how secrets are kept, its four neighbours never import each other
+    ("sys",      &["model", "secrets"]),
     ("started",  &["model", "sys"]),
     ("store",    &["model", "secrets", "settings", "sys"]),
     ("engine",   &["model", "secrets", "settings", "sys"]),

@@ -2,6 +2,7 @@
 
 mod backup_claim;
 mod reach;
+mod tls_file;
 mod unit_file;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::sys::process::{OsUser, Runner};
 use crate::sys::services::Services;
 
 pub use backup_claim::{BackupClaim, BackupNote};
+pub use tls_file::{Held, Request, TlsFile};
 pub use unit_file::{RepositoryRecord, UnitFile};
 
 /// The OS user of the database; Debian's packages make it.
@@ -127,6 +129,7 @@ impl Agent {
             etcd: &self.etcd_addresses(),
             etcd_user: &self.etcd_credentials(&users).user,
             stage: self.member.stage,
+            trust: &self.member.trust,
             bin_dir: &bin_dir,
             archiving,
             replica_from_repository: self.replica_from_repository.as_deref(),

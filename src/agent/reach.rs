@@ -4,10 +4,10 @@
 use super::Agent;
 use crate::cluster::{Credentials, Etcd, EtcdStart, Patroni, urls};
 use crate::model::{AgentError, Peer, TlsStage};
-use crate::secrets::{ExposeSecret, SecretString};
+use crate::secrets::SecretString;
 use crate::settings::SystemUsers;
 use crate::sys::files;
-use crate::sys::http::HttpClient;
+use crate::sys::http::{HttpClient, Identity};
 
 /// Key of the cluster store's password.
 pub const RAFT: &str = "raft-password";
@@ -32,8 +32,8 @@ impl Agent {
             let text = files::read(&path).map_err(|error| AgentError::fault("reading the unit's certificate", error));
             text.map(Option::unwrap_or_default)
         };
-        let identity = SecretString::from(read(self.layout().unit_pem())?);
-        HttpClient::mutual(&read(self.layout().trusted())?, identity.expose_secret(), deadline).map_err(failed)
+        let identity = Identity { pem: SecretString::from(read(self.layout().unit_pem())?) };
+        HttpClient::mutual(&read(self.layout().trusted())?, &identity, deadline).map_err(failed)
     }
 
     /// Units whose etcd takes part, our own first.
@@ -118,10 +118,13 @@ impl Agent {
             address: self.file.address.clone(),
             joined: self.file.joined,
             system_id: self.file.system_id,
-            stage: self.file.joined.then_some(self.file.stage),
+            stage: Some(self.file.stage),
+            wants_tls: self.file.wants_tls,
+            ca_in_use: self.file.ca_in_use.clone(),
+            ca_pending: self.file.ca_pending.clone(),
+            trusts: self.file.trusts.clone(),
             etcd_user: self.file.etcd_user.clone(),
             storage: self.layout().root().display().to_string(),
-            ..Peer::default()
         }
     }
 

@@ -39,6 +39,16 @@ pub struct UnitFile {
     pub formed_before: bool,
     /// How our services speak to those of the other units.
     pub stage: TlsStage,
+    /// TLS is wanted: an authority is related.
+    pub wants_tls: bool,
+    /// Authorities of the certificates that we show and will show, PEM.
+    pub ca_in_use: String,
+    pub ca_pending: String,
+    /// Fingerprints of the authorities that our services are to trust, and do.
+    pub will_trust: BTreeSet<String>,
+    pub trusts: BTreeSet<String>,
+    /// Services have to read certificates again.
+    pub certificates_changed: bool,
     /// Tells the sets of authorities apart that our services trust.
     pub trust: String,
     pub etcd_start: Option<EtcdStart>,

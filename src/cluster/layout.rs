@@ -75,6 +75,11 @@ impl Layout {
         self.etc().join("trusted.pem")
     }
 
+    /// The same under a name that is this set's own.
+    pub fn trusted_as(&self, digest: &str) -> PathBuf {
+        self.etc().join(format!("trusted-{digest}.pem"))
+    }
+
     pub fn pgpass(&self) -> PathBuf {
         self.run().join("pgpass")
     }

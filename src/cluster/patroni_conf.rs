@@ -52,6 +52,8 @@ pub struct PatroniConf<'a> {
     pub etcd: &'a [String],
     pub etcd_user: &'a str,
     pub stage: TlsStage,
+    /// Tells the set of trusted authorities apart.
+    pub trust: &'a str,
     pub bin_dir: &'a str,
     pub archiving: &'a Archiving,
     /// The command that builds a replica from the repository; `None` copies from the primary.
@@ -120,7 +122,8 @@ impl PatroniConf<'_> {
             "authentication": {"username": "patroni", "password": self.patroni.expose_secret()},
         });
         if self.stage.dials_tls() {
-            let (pem, trusted) = self.pem();
+            let (pem, _) = self.pem();
+            let trusted = self.layout.trusted_as(self.trust).display().to_string();
             let tls = json!({"certfile": pem, "keyfile": pem, "cafile": trusted, "verify_client": "optional"});
             add(&mut restapi, tls);
         }
@@ -278,6 +281,7 @@ mod tests {
             etcd: &["127.1.2.3".to_owned()],
             etcd_user: "member-1",
             stage,
+            trust: "1",
             replica_from_repository: None,
             bin_dir: "/usr/lib/postgresql/15/bin",
             archiving,
@@ -309,6 +313,7 @@ mod tests {
             etcd: &[],
             etcd_user: "off",
             stage: TlsStage::Plain,
+            trust: "",
             replica_from_repository: None,
             bin_dir: "/b",
             archiving: &Archiving::Discard,

@@ -13,6 +13,7 @@ mod rotation;
 mod start_member;
 mod system_users;
 mod teardown;
+mod tls;
 
 use crate::juju::{Context, Juju};
 use crate::model::AgentError;

@@ -20,6 +20,13 @@ pub(super) struct PeerRelation {
     told: Bag,
 }
 
+impl PeerRelation {
+    /// What the others have been told by an earlier hook.
+    pub fn told(&self) -> Option<Peer> {
+        self.told.get(WORD).and_then(|text| Peer::read(text))
+    }
+}
+
 /// Fills the unit's file; `None` before the relation is there.
 pub(super) async fn gather(
     juju: &Juju,

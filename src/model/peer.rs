@@ -18,12 +18,15 @@ pub struct Peer {
     pub joined: bool,
     /// System identifier of its data; `None` before it has any.
     pub system_id: Option<u64>,
-    /// How its services speak; `None` before they run.
+    /// How its services speak, or will as soon as they run.
     pub stage: Option<TlsStage>,
-    /// The authorities that signed what it shows, and those that it may show
-    /// next, PEM.
-    pub authorities: String,
-    /// Fingerprints of the authorities that it trusts.
+    /// It is related to an authority: TLS is wanted.
+    pub wants_tls: bool,
+    /// The authority of the certificate that its services show, PEM.
+    pub ca_in_use: String,
+    /// That of the one that they will show next, PEM.
+    pub ca_pending: String,
+    /// Fingerprints of the authorities that its services trust.
     pub trusts: BTreeSet<String>,
     /// Name of the etcd user that its services have changed over to.
     pub etcd_user: String,

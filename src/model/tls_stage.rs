@@ -34,6 +34,24 @@ impl TlsStage {
     }
 }
 
+impl TlsStage {
+    pub fn up(self) -> Self {
+        match self {
+            Self::Plain => Self::Accept,
+            Self::Accept => Self::Dial,
+            Self::Dial | Self::Only => Self::Only,
+        }
+    }
+
+    pub fn down(self) -> Self {
+        match self {
+            Self::Only => Self::Dial,
+            Self::Dial => Self::Accept,
+            Self::Accept | Self::Plain => Self::Plain,
+        }
+    }
+}
+
 impl fmt::Display for TlsStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

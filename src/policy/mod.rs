@@ -7,6 +7,7 @@ pub mod ownership;
 mod refusal;
 pub mod restore;
 pub mod status;
+pub mod tls;
 
 pub use crate::model::{BackupPlan, CopyFrom};
 pub use backup::{MAX_LAG, plan_backup};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::agent::Agent;
+use crate::certificate::Subject;
 use crate::cluster::Layout;
 use crate::engine::pgbackrest::Engine;
 use crate::engine::pgbackrest::conf::{self, Conf};
@@ -137,7 +138,7 @@ fn other_units(agent: &Agent) -> Option<conf::TlsConf> {
     let peers = peers.filter_map(|(unit, peer)| {
         let layout = Layout::below(&peer.storage);
         Some(conf::PeerConf {
-            member: crate::certificate::common_name(&unit.parse::<UnitName>().ok()?.member()),
+            member: Subject::named(unit.parse::<UnitName>().ok()?.member()).common_name(),
             address: peer.address.clone(),
             config: layout.pgbackrest_conf(),
             pg_path: layout.data(),

@@ -2,6 +2,7 @@
 //! name. Pure: what is done about a refusal is for the rooms above.
 
 mod ca;
+pub mod certificates;
 mod config;
 mod endpoint;
 mod hostile;

@@ -57,7 +57,10 @@ impl StoreError {
                 Self::Unreachable { endpoint, why, transient }
             }
             error @ HttpError::Body { .. } => Self::Unreachable { endpoint, why: error.to_string(), transient: true },
-            error @ (HttpError::BadCa { .. } | HttpError::BadIdentity { .. } | HttpError::NoRoots) => Self::Trust { why: error.to_string() },
+            error @ (HttpError::BadCa { .. }
+            | HttpError::NoRoots
+            | HttpError::BadTrust { .. }
+            | HttpError::BadIdentity { .. }) => Self::Trust { why: error.to_string() },
         }
     }
 }

@@ -11,6 +11,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 pub use hyper::{Method, Request, StatusCode, http::HeaderMap};
 
+use crate::secrets::{ExposeSecret, SecretString};
+
 /// An answer read to its end.
 #[derive(Debug)]
 pub struct Answer {
@@ -29,7 +31,9 @@ pub enum HttpError {
     Body { host: String, limit: usize },
     #[error("`tls-ca-chain` holds no usable certificate: {why}")]
     BadCa { why: String },
-    #[error("the unit's own certificate is not usable: {why}")]
+    #[error("the trusted certificates cannot be used: {why}")]
+    BadTrust { why: String },
+    #[error("the unit's own key and certificate cannot be used: {why}")]
     BadIdentity { why: String },
     #[error("the system has no trusted certificates")]
     NoRoots,
@@ -47,6 +51,12 @@ pub enum Trust {
     Only(String),
 }
 
+/// Who we are to a server that asks: key and certificate with its intermediates, in one PEM text.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub pem: SecretString,
+}
+
 type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 
 #[derive(Debug, Clone)]
@@ -58,7 +68,18 @@ pub struct HttpClient {
 impl HttpClient {
     /// For `http://` on the own unit: TLS to anybody fails.
     pub fn plain(deadline: Duration) -> Result<Self, HttpError> {
-        Self::build(rustls::RootCertStore::empty(), deadline)
+        Self::build(rustls::RootCertStore::empty(), None, deadline)
+    }
+
+    /// TLS in which both sides show a certificate: to servers signed by one of the CAs in `trust_pem`, as `identity`. A server
+    /// that is called by its address must have that address as an IP name.
+    pub fn mutual(trust_pem: &str, identity: &Identity, deadline: Duration) -> Result<Self, HttpError> {
+        let mut roots = rustls::RootCertStore::empty();
+        add_pem(&mut roots, trust_pem).map_err(|error| match error {
+            HttpError::BadCa { why } => HttpError::BadTrust { why },
+            other => other,
+        })?;
+        Self::build(roots, Some(identity), deadline)
     }
 
     pub fn new(trust: &Trust, deadline: Duration) -> Result<Self, HttpError> {
@@ -67,39 +88,22 @@ impl HttpClient {
             Trust::Only(pem) => add_pem(&mut roots, pem)?,
             Trust::System => add_system(&mut roots)?,
         }
-        Self::build(roots, deadline)
+        Self::build(roots, None, deadline)
     }
 
-    /// Shows a certificate of our own. `identity`: its key and what leads to its
-    /// authority, PEM; `trusted`: the authorities of servers, PEM.
-    pub fn mutual(trusted: &str, identity: &str, deadline: Duration) -> Result<Self, HttpError> {
-        let mut roots = rustls::RootCertStore::empty();
-        add_pem(&mut roots, trusted)?;
-        let bad = |why: String| HttpError::BadIdentity { why };
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(identity.as_bytes()).collect();
-        let chain = chain.map_err(|error| bad(error.to_string()))?;
-        let key = PrivateKeyDer::from_pem_slice(identity.as_bytes()).map_err(|error| bad(error.to_string()))?;
-        Self::build_with(deadline, |builder| {
-            let config = builder.with_root_certificates(roots).with_client_auth_cert(chain, key);
-            config.map_err(|error| bad(error.to_string()))
-        })
-    }
-
-    fn build(roots: rustls::RootCertStore, deadline: Duration) -> Result<Self, HttpError> {
-        Self::build_with(deadline, |builder| Ok(builder.with_root_certificates(roots).with_no_client_auth()))
-    }
-
-    fn build_with(
-        deadline: Duration,
-        finish: impl FnOnce(
-            rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>,
-        ) -> Result<rustls::ClientConfig, HttpError>,
-    ) -> Result<Self, HttpError> {
+    fn build(roots: rustls::RootCertStore, identity: Option<&Identity>, deadline: Duration) -> Result<Self, HttpError> {
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| HttpError::BadCa { why: error.to_string() })?;
-        let tls = finish(tls)?;
+            .map_err(|error| HttpError::BadCa { why: error.to_string() })?
+            .with_root_certificates(roots);
+        let tls = match identity {
+            None => tls.with_no_client_auth(),
+            Some(identity) => {
+                let (chain, key) = identity.parts()?;
+                tls.with_client_auth_cert(chain, key).map_err(|error| bad_identity(&error))?
+            }
+        };
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(deadline));
@@ -140,6 +144,20 @@ impl HttpClient {
     }
 }
 
+impl Identity {
+    fn parts(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), HttpError> {
+        let pem = self.pem.expose_secret().as_bytes();
+        let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| bad_identity(&error))?;
+        Ok((chain.map_err(|error| bad_identity(&error))?, key))
+    }
+}
+
+/// rustls' texts name the kind of fault, never the key.
+fn bad_identity(error: &dyn std::error::Error) -> HttpError {
+    HttpError::BadIdentity { why: error.to_string() }
+}
+
 /// hyper's outer texts say "client error (Connect)"; the cause says what to mend.
 fn deepest(error: &dyn std::error::Error) -> String {
     let mut at = error;
@@ -166,3 +184,6 @@ fn add_system(roots: &mut rustls::RootCertStore) -> Result<(), HttpError> {
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&bundle).flatten());
     if roots.is_empty() { Err(HttpError::NoRoots) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,5 +6,6 @@ pub mod environment;
 pub mod files;
 pub mod http;
 pub mod lock;
+pub mod network;
 pub mod process;
 pub mod services;

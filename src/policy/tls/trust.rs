@@ -1,0 +1,41 @@
+//! Whom a unit trusts, and when it may use a certificate of another CA. New trust goes round before a new certificate does.
+
+use std::collections::BTreeSet;
+
+use crate::certificate::Bundle;
+
+use super::rollout::Stage;
+
+/// The CAs a unit names in the peer relation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PeerCas {
+    /// Of the certificate that it uses.
+    pub in_use: Bundle,
+    /// Of the one that it will use.
+    pub pending: Bundle,
+}
+
+/// What a peer says of its own trust.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerTrusts {
+    pub stage: Stage,
+    /// Fingerprints of the CAs that its programs trust now.
+    pub trusts: BTreeSet<String>,
+}
+
+/// The CAs a unit's programs are to trust: its own, those of the authority, those of every peer, before and after their next
+/// certificate. A CA is dropped when nobody names it any more.
+pub fn trusted(own: &PeerCas, authorities: &Bundle, peers: &[PeerCas]) -> Bundle {
+    let named = std::iter::once(own).chain(peers).flat_map(|cas| [&cas.in_use, &cas.pending]);
+    named.fold(authorities.clone(), Bundle::union)
+}
+
+/// May the pending certificate, whose CA was published in an **earlier** hook, come into use? When every peer that has said
+/// anything trusts its CA. Peers that are plain count too: one of them may be going to TLS at this very moment, and trust costs
+/// it nothing. One that has said nothing yet speaks to nobody, and reads our pending CA before it does.
+pub fn may_use(pending: &BTreeSet<String>, published: &BTreeSet<String>, peers: &[Option<PeerTrusts>]) -> bool {
+    pending.is_subset(published) && peers.iter().flatten().all(|peer| pending.is_subset(&peer.trusts))
+}
+
+#[cfg(test)]
+mod tests;
