@@ -16,7 +16,7 @@ mod wal;
 pub use backup::{Backup, Catalog, RunningBackup};
 pub use failed_run::FailedRun;
 pub use failure::{AgentError, error_chain};
-pub use history::TimelineHistory;
+pub use history::{Fork, TimelineHistory};
 pub use label::{BackupId, BackupKind, BackupLabel, NotABackupId, NotABackupKind, NotALabel};
 pub use lsn::{Lsn, NotAnLsn};
 pub use observed::Observed;

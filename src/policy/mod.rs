@@ -5,6 +5,7 @@ mod backup;
 mod facts;
 pub mod ownership;
 mod refusal;
+mod replica_source;
 pub mod restore;
 pub mod status;
 
@@ -13,5 +14,6 @@ pub use backup::{MAX_LAG, plan_backup};
 pub use facts::Facts;
 pub use ownership::Ownership;
 pub use refusal::{CreateBackup, Refusal};
+pub use replica_source::{ReplicaSource, replica_source};
 pub use restore::{RestoreFacts, RestorePlan, plan_restore};
 pub use status::{Condition, Level, UnitStatus, unit_status};
