@@ -21,7 +21,7 @@ pub use label::{BackupId, BackupKind, BackupLabel, NotABackupId, NotABackupKind,
 pub use lsn::{Lsn, NotAnLsn};
 pub use observed::Observed;
 pub use plan::{BackupPlan, CopyFrom};
-pub use size::Bytes;
+pub use size::{Bytes, Span};
 pub use stanza::{NotAStanza, Stanza};
 pub use unit::{NotAUnitName, Role, UnitName};
 pub use wal::{NotAWalSegment, Timeline, WalSegment, WalSegmentSize};

@@ -1,6 +1,7 @@
 //! Who may do what, and what the unit says about itself. Pure: looks at facts,
 //! touches nothing. Texts are those of Charmed PostgreSQL where it has one.
 
+mod backlog;
 mod backup;
 mod facts;
 pub mod ownership;
@@ -10,6 +11,7 @@ pub mod restore;
 pub mod status;
 
 pub use crate::model::{BackupPlan, CopyFrom};
+pub use backlog::{Disk, WalFacts, backlog};
 pub use backup::{MAX_LAG, plan_backup};
 pub use facts::Facts;
 pub use ownership::Ownership;
