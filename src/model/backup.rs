@@ -57,6 +57,9 @@ pub struct Catalog {
     pub stanza_exists: bool,
     /// PostgreSQL system identifier of the newest database history entry.
     pub system_id: Option<u64>,
+    /// Archive of the newest database history entry, e.g. `15-2`; sets of others
+    /// may be another database's, with timelines of the same numbers.
+    pub archive_id: Option<String>,
     /// Finished sets, oldest first.
     pub backups: Vec<Backup>,
     /// A backup or expire process holds the lock on this unit.

@@ -1,6 +1,7 @@
-//! Bytes as a person reads them.
+//! Bytes and durations as a person reads them.
 
 use std::fmt;
+use std::time::Duration;
 
 /// `1.2 GiB`; below one KiB `512 B`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +26,23 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// `20 s`, `3 min`, `1 h 5 min`, `3 d 2 h`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            seconds @ 0..=89 => write!(f, "{seconds} s"),
+            seconds @ 90..=3569 => write!(f, "{} min", (seconds + 30) / 60),
+            seconds @ 3570..=172_799 => {
+                write!(f, "{} h {} min", seconds.max(3600) / 3600, seconds.max(3600) % 3600 / 60)
+            }
+            seconds => write!(f, "{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +61,24 @@ mod tests {
         ];
         for (bytes, text) in table {
             assert_eq!(Bytes(bytes).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn spans_read_well_up_to_the_edge_of_each_unit() {
+        #[rustfmt::skip]
+        let table = [
+            (0,        "0 s"),
+            (89,       "89 s"),
+            (90,       "2 min"),
+            (3569,     "59 min"),
+            (3570,     "1 h 0 min"),
+            (5940,     "1 h 39 min"),
+            (172_799,  "47 h 59 min"),
+            (266_400,  "3 d 2 h"),
+        ];
+        for (seconds, text) in table {
+            assert_eq!(Span(Duration::from_secs(seconds)).to_string(), text);
         }
     }
 }

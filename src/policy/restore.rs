@@ -122,12 +122,12 @@ fn is_sound(catalog: &Catalog, backup: &Backup) -> Result<(), Refusal> {
     }
 }
 
-enum Fault {
+pub(super) enum Fault {
     PageErrors(crate::model::BackupLabel),
     Missing(crate::model::BackupLabel),
 }
 
-fn fault(catalog: &Catalog, backup: &Backup) -> Option<Fault> {
+pub(super) fn fault(catalog: &Catalog, backup: &Backup) -> Option<Fault> {
     let chain = backup.reference.iter().chain([&backup.label]);
     chain.into_iter().find_map(|label| match catalog.backups.iter().find(|set| set.label == *label) {
         None => Some(Fault::Missing(label.clone())),

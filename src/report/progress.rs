@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::Bytes;
+use crate::model::{Bytes, Span};
 
 /// `1.2 GiB`
 pub fn bytes(bytes: u64) -> String {
@@ -21,7 +21,7 @@ pub fn line(percent_hundredths: u32, total: Option<u64>, elapsed: Duration) -> S
         details.push(format!("{}/s", Bytes(rate)));
     }
     if let Some(left) = left(done, elapsed) {
-        details.push(format!("about {} left", span(left)));
+        details.push(format!("about {} left", Span(left)));
     }
     let percent = format!("copying: {}.{}%", done / 100, done / 10 % 10);
     if details.is_empty() { percent } else { format!("{percent} ({})", details.join(", ")) }
@@ -34,15 +34,6 @@ fn rate(copied: u64, elapsed: Duration) -> Option<u64> {
 /// Too early to tell below one percent.
 fn left(done: u32, elapsed: Duration) -> Option<Duration> {
     (done >= 100).then(|| elapsed * (10_000 - done) / done)
-}
-
-/// `20 s`, `3 min`, `1 h 5 min`
-fn span(span: Duration) -> String {
-    match span.as_secs() {
-        seconds @ 0..=89 => format!("{seconds} s"),
-        seconds @ 90..=3599 => format!("{} min", (seconds + 30) / 60),
-        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
 }
 
 #[cfg(test)]

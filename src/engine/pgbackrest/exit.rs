@@ -31,6 +31,19 @@ pub enum EngineError {
     /// 68, 87: PostgreSQL is not set up to archive with pgBackRest.
     #[error("{0}")]
     ArchiveDisabled(String),
+    /// Another member of the cluster, not the repository, could not be asked: TLS
+    /// between the units, its address, its server. Codes 49, 56, 101, 105.
+    #[error("{0}")]
+    Peer(String),
+    /// 42, 95 and TLS errors: a certificate or its key is not good, or not believed.
+    #[error("{0}")]
+    Certificate(String),
+    /// 56, 57, 58: the primary moved or was lost while the backup ran, or there are two.
+    #[error("{0}")]
+    RoleChanged(String),
+    /// 106: the newest backup is of a later time than now.
+    #[error("{0}")]
+    Clock(String),
     /// 82: a WAL segment did not reach the repository in time.
     #[error("{0}")]
     ArchiveTimeout(String),
@@ -74,6 +87,9 @@ impl EngineError {
             63 => "pgBackRest was asked to end (SIGTERM) before it was done".to_owned(),
             _ => format!("pgBackRest ended with exit code {code}: {}", redact(out.last_line())),
         });
+        if let Some(told) = Self::by_text(&message) {
+            return Err(told(message));
+        }
         Err(match code {
             50 => Self::Locked(message),
             49 => Self::Connect(message),
@@ -87,8 +103,24 @@ impl EngineError {
             75 => Self::BackupSet(message),
             62 => Self::Stopped(message),
             63 => Self::Terminated(message),
+            106 => Self::Clock(message),
             code => Self::Failed { code, message },
         })
+    }
+
+    /// Where one code has several causes, the text tells which: 56 is a primary that
+    /// is down and a peer that does not let us in, 58 another database and a
+    /// promotion, 49 and 101 the repository and a peer.
+    fn by_text(message: &str) -> Option<fn(String) -> Self> {
+        let has = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+        match () {
+            () if has(&ROLE_CHANGED) => Some(Self::RoleChanged),
+            // The peer answers and lets us in, its PostgreSQL does not answer it.
+            () if has(&["[DbConnectError] raised from remote"]) => None,
+            () if has(&CERTIFICATE) => Some(Self::Certificate),
+            () if names_peer(message) => Some(Self::Peer),
+            () => None,
+        }
     }
 
     /// The sentence that helps.
@@ -103,6 +135,10 @@ impl EngineError {
                  After a killed backup its workers first finish the file they are at."
             }
             Self::Connect(_) => "Check the option `endpoint` of the object storage, its port and the network between.",
+            Self::RepoAccess(message) if message.contains("TLS error") => {
+                "The TLS connection to the repository broke, or in a backup from a replica the one to the primary's unit: \
+                 see juju status, then run the action again."
+            }
             Self::RepoAccess(_) => {
                 "Check bucket, region, s3-uri-style, access-key and secret-key of the object storage."
             }
@@ -112,12 +148,36 @@ impl EngineError {
             Self::StanzaMismatch(_) => {
                 "The path in the repository holds another database's backups: give this cluster another `path` or bucket."
             }
-            Self::Database(_) => "Check with juju status that PostgreSQL runs and that the cluster has a primary.",
+            Self::Database(_) => {
+                "Check with juju status that PostgreSQL runs on its units and that the cluster has a primary."
+            }
+            Self::Peer(_) => {
+                "Another unit of the cluster did not answer or let this one in: juju status shows which unit has the \
+                 address. Port 8432 must be open between the units; the charm starts the server there, and renews its \
+                 list of members, at its next hook."
+            }
+            Self::Certificate(_) => {
+                "Between the units: see juju status of the TLS certificates operator, and whether the clocks of the \
+                 units are right (date -u). Towards the repository: give the store's authority as `tls-ca-chain` of \
+                 the object storage."
+            }
+            Self::RoleChanged(_) => {
+                "Wait until juju status shows one primary and its replicas, then run the action again; \
+                 what was copied so far is used or removed by the next backup."
+            }
+            Self::Clock(_) => {
+                "The clock of this unit, or of the unit that made the newest backup, is wrong: compare them (date -u) and \
+                 set it right. Then, or at once if no newer full backup is there, make a full backup."
+            }
             Self::ArchiveDisabled(_) => {
                 "The charm sets archive_command; juju debug-log says why it is not in force yet."
             }
             Self::ArchiveTimeout(_) => {
                 "PostgreSQL's log says why archiving fails; a store that is slow or full is the usual cause."
+            }
+            Self::Write(message) if message.contains("No space left on device") => {
+                "The disk of the unit is full: `juju exec --unit UNIT -- df -h` shows which. Enlarge the volume of its \
+                 storage `pgdata` (juju storage --filesystem) or free space, then try again."
             }
             Self::Write(_) => "Check the free space of the unit's disk and of the repository.",
             Self::BackupSet(_) => "See list-backups for the backups there are, and check that the repository answers.",
@@ -133,6 +193,40 @@ impl EngineError {
             }
         }
     }
+}
+
+/// Texts of src/db/db.c and src/db/helper.c of pgBackRest, and of libpq. Most carry
+/// 58, which otherwise means that the repository is of another database.
+const ROLE_CHANGED: [&str; 6] = [
+    "server closed the connection unexpectedly",
+    "more than one primary cluster found",
+    "standby is no longer in recovery",
+    "primary has switched to recovery",
+    "standby is on timeline",
+    "does not match pg_control timeline",
+];
+
+/// src/common/crypto/common.c and src/common/io/tls of pgBackRest, and OpenSSL's alerts.
+const CERTIFICATE: [&str; 8] = [
+    "in certificate common name or subject alternative names",
+    "unable to verify certificate presented by",
+    "unable to load cert file",
+    "unable to load key file",
+    "has group or other permissions",
+    "alert unknown ca",
+    "alert bad certificate",
+    "alert certificate",
+];
+
+/// `unable to check pg2: …`, `raised from remote-0 tls protocol on '10.0.0.2'`; pg1
+/// is this unit. A connection that breaks later is not named.
+fn names_peer(message: &str) -> bool {
+    let is_peer = |rest: &str| {
+        let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        number != "1" && !number.is_empty()
+    };
+    let checked = message.split("unable to check pg").skip(1).any(is_peer);
+    checked || message.contains(" tls protocol on '")
 }
 
 /// pgBackRest's ERROR entries with their HINTs in one line, secrets taken out;
@@ -301,6 +395,63 @@ mod tests {
         assert_eq!(
             recorded(102, "", stderr),
             "[102]: `wrapper --repo1-s3-key-secret=<redacted> --repo1-s3-key=<redacted> host=x password=<redacted> failed"
+        );
+    }
+
+    /// Recorded with two units of 2.45, one fault each.
+    #[test]
+    fn a_fault_between_the_units_is_not_blamed_on_the_repository() {
+        type Is = fn(&EngineError) -> bool;
+        let peer: Is = |error| matches!(error, EngineError::Peer(_));
+        let certificate: Is = |error| matches!(error, EngineError::Certificate(_));
+        let moved: Is = |error| matches!(error, EngineError::RoleChanged(_));
+        let database: Is = |error| matches!(error, EngineError::Database(_));
+        let clock: Is = |error| matches!(error, EngineError::Clock(_));
+        const NO_PRIMARY: &str = "ERROR: [056]: unable to find primary cluster - cannot proceed\n       \
+                                  HINT: are all available clusters in recovery?\n";
+        #[rustfmt::skip]
+        let table = [
+            // its server is down
+            (49, "WARN: unable to check pg2: [HostConnectError] unable to connect to '127.43.9.1:18432': [111] Connection refused\n\
+                  ERROR: [049]: unable to connect to '127.43.9.1:18432': [111] Connection refused\n", peer),
+            (56, &format!("WARN: unable to check pg2: [HostConnectError] unable to connect to '127.43.9.1:18432': [111] Connection refused\n{NO_PRIMARY}"), peer),
+            // it does not know us
+            (56, &format!("WARN: unable to check pg12: [AccessError] raised from remote-0 tls protocol on '127.43.9.1': access denied\n{NO_PRIMARY}"), peer),
+            // certificates: its name, its authority, our authority, our key file
+            (95, "ERROR: [095]: unable to find hostname '127.43.9.1' in certificate common name or subject alternative names\n", certificate),
+            (56, &format!("WARN: unable to check pg2: [CryptoError] unable to verify certificate presented by '127.43.9.1:18432': [20] unable to get local issuer certificate\n{NO_PRIMARY}"), certificate),
+            (56, &format!("WARN: unable to check pg2: [ServiceError] TLS error [1:167773208] tlsv1 alert unknown ca\n{NO_PRIMARY}"), certificate),
+            (42, "ERROR: [042]: key file '/u/etc/own.pem' has group or other permissions\n       HINT: file must have permissions u=rw, g=r (0640) or less if owned by root\n", certificate),
+            // its PostgreSQL is down
+            (56, "WARN: unable to check pg2: [DbConnectError] raised from remote-0 tls protocol on '127.43.9.2': unable to connect to 'dbname='postgres' port=15432'\n\
+                  ERROR: [056]: unable to find standby cluster - cannot proceed\n", database),
+            // the primary was killed, or the replica promoted, in mid-backup; two primaries
+            (57, "ERROR: [057]: raised from remote-0 tls protocol on '127.43.9.1': unable to execute query 'select pg_catalog.pg_is_in_recovery()': \
+                  server closed the connection unexpectedly\n       \tThis probably means the server terminated abnormally\n", moved),
+            (58, "ERROR: [058]: standby is no longer in recovery\n       HINT: was the standby promoted during the backup?\n", moved),
+            (56, "ERROR: [056]: more than one primary cluster found\n", moved),
+            (106, "ERROR: [106]: new backup label '20261130-110555F_20261130-110805I' is not later than latest backup label '20261130-110555F_20261201-000800I'\n       \
+                   HINT: has the timezone changed?\n       HINT: is there clock skew?\n", clock),
+        ];
+        for (code, stderr, is) in table {
+            let out = Output { exit: Exit::Code(code), stdout: String::new(), stderr: stderr.to_owned() };
+            let error = EngineError::of(&out).unwrap_err();
+            assert!(is(&error), "{error:?}");
+            assert!(!error.hint().contains("`path`") && !error.hint().contains("access-key"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_and_a_broken_connection_say_what_to_look_at() {
+        let hint = |code, stderr: &str| {
+            let out = Output { exit: Exit::Code(code), stdout: String::new(), stderr: stderr.to_owned() };
+            EngineError::of(&out).unwrap_err().hint()
+        };
+        let full = "ERROR: [064]: raised from local-2 protocol: unable to write '/u/pg/data.restore/base/1/6110': [28] No space left on device\n";
+        assert!(hint(64, full).starts_with("The disk of the unit is full: "));
+        assert!(
+            hint(101, "ERROR: [101]: TLS error [1:167772454] unexpected eof while reading\n")
+                .contains("the primary's unit")
         );
     }
 }

@@ -130,9 +130,11 @@ fn catalog(stanza: &StanzaInfo) -> Result<Catalog, EngineError> {
     for info in &stanza.backup {
         backups.push(backup(info, stanza)?);
     }
+    let newest = stanza.db.iter().max_by_key(|db| db.id);
     Ok(Catalog {
         stanza_exists: matches!(stanza.status.code, 0 | NO_BACKUPS),
-        system_id: stanza.db.iter().max_by_key(|db| db.id).map(|db| db.system_id),
+        system_id: newest.map(|db| db.system_id),
+        archive_id: newest.map(|db| format!("{}-{}", db.version, db.id)),
         backups,
         lock_held: lock_held(&stanza.status),
     })
@@ -213,6 +215,7 @@ mod tests {
         let catalog = fixture!("2.45/info.json").unwrap();
         assert!(catalog.stanza_exists && !catalog.lock_held && catalog.has_full_backup());
         assert_eq!(catalog.system_id, Some(7710818353409280078));
+        assert_eq!(catalog.archive_id.as_deref(), Some("15-1"));
         let kinds: Vec<_> = catalog.backups.iter().map(Backup::kind).collect();
         assert_eq!(kinds, BackupKind::ALL);
         let incremental = &catalog.backups[2];
