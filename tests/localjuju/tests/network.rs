@@ -175,6 +175,50 @@ fn a_namespace_survives_the_daemon_and_leftovers_disturb_nobody() {
 }
 
 #[test]
+fn a_subordinate_shares_its_machine() {
+    let Some(world) = World::with_namespaces() else { return };
+    deploy(&world, "1");
+    let sub = world.charm("sub").meta("subordinate: true\nrequires: {host: {interface: juju-info, scope: container}}");
+    world.ok(&["deploy", sub.text()]);
+    world.ok(&["integrate", "net", "sub"]);
+    world.wait("the subordinate", || world.hooks("sub/0").iter().any(|hook| hook == "start"));
+    world.settled();
+    assert!(reaches(&world, "sub/0", "127.0.0.1"), "the same loopback");
+    assert_eq!(namespace(&world, "sub/0"), namespace(&world, "net/0"));
+    world.ok(&["power-off", "net/0"]);
+    assert_eq!(world.unit("net/0")["subordinates"]["sub/0"]["juju-status"]["current"], "lost");
+    let stuck = world.juju(&["destroy-model", "m", "--no-prompt"]);
+    assert!(stuck.stderr.contains("are powered off and cannot end"), "{}", stuck.stderr);
+    world.ok(&["power-on", "sub/0"]);
+    world.wait("both", || {
+        ["net/0", "sub/0"].iter().all(|unit| world.hooks(unit).iter().filter(|hook| *hook == "start").count() == 2)
+    });
+}
+
+#[test]
+fn where_namespaces_are_not_permitted_the_setting_is_refused() {
+    use std::os::unix::process::CommandExt as _;
+    let world = World::empty();
+    let home = world.directory.path().join("nobody");
+    fs::create_dir(&home).unwrap();
+    if std::os::unix::fs::chown(&home, Some(65534), Some(65534)).is_err() {
+        return;
+    }
+    let as_nobody = |args: &[&str]| world.command(args).env("LOCALJUJU_HOME", &home).uid(65534).gid(65534).output();
+    // The binary may lie where nobody else may go.
+    let Ok(made) = as_nobody(&["add-model", "m"]) else { return };
+    assert!(made.status.success());
+    let said: world::Said = as_nobody(&["model-config", "localjuju-network=namespaces"]).unwrap().into();
+    let added: world::Said = as_nobody(&["add-model", "n", "--config", "localjuju-network=namespaces"]).unwrap().into();
+    as_nobody(&["destroy-model", "m", "--no-prompt"]).unwrap();
+    for said in [said, added] {
+        assert_eq!(said.code, 1);
+        assert!(said.stderr.contains("network namespaces are not permitted on this machine: "), "{}", said.stderr);
+    }
+    assert!(!home.join("models/n").exists());
+}
+
+#[test]
 fn the_setting_is_checked() {
     let world = World::new();
     assert_eq!(
