@@ -4,7 +4,7 @@
 mod world;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -35,6 +35,22 @@ fn hello(address: &str) -> bool {
     let Ok(stream) = TcpStream::connect_timeout(&target, Duration::from_millis(500)) else { return false };
     stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     std::io::read_to_string(stream).is_ok_and(|text| text == "hello\n")
+}
+
+/// An open connection with a process on the unit.
+fn conversation(world: &World, unit: &str, address: &str) -> TcpStream {
+    let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalAddr => \"0.0.0.0\", LocalPort => 7001, Listen => 1); \
+        my $c = $s->accept(); print $c \"x\"; $c->flush(); sleep 1000";
+    world.on_unit(unit, &format!("setsid perl -e '{script}' < /dev/null > /dev/null 2>&1 &"));
+    let mut stream = None;
+    world.wait("the conversation", || {
+        stream = TcpStream::connect(format!("{address}:7001")).ok();
+        stream.is_some()
+    });
+    let mut stream = stream.unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    stream
 }
 
 fn reaches(world: &World, from: &str, address: &str) -> bool {
@@ -139,7 +155,10 @@ fn without_power_a_machine_is_silent_and_may_come_back_elsewhere() {
     let (old, peer) = (world.address("net/1"), world.address("net/0"));
     let bridge = namespace(&world, "net/0").split('-').next().unwrap().to_owned();
     assert!(hello(&old));
+    let mut talk = conversation(&world, "net/1", &old);
     world.ok(&["power-off", "net/1"]);
+    let silence = talk.read(&mut [0]).unwrap_err().kind();
+    assert_eq!(silence, std::io::ErrorKind::WouldBlock, "who talked with it hears no goodbye");
     assert!(!hello(&old));
     assert!(!left(&bridge).iter().any(|name| name.ends_with("-net-1")));
     let new = world.ok(&["set-address", "net/1"]).trim().to_owned();
