@@ -137,7 +137,7 @@ fn a_dead_machine_is_waited_for_unless_forced() {
     world.ok(&["remove-unit", "host/3", "--no-prompt"]);
     let told = |unit: &str, gone: &str| {
         let hook = format!("cluster-relation-departed {gone} {gone}");
-        world.hooks(unit).iter().any(|found| *found == hook)
+        world.hooks(unit).contains(&hook)
     };
     world.wait("peers to be told", || told("host/1", "host/3") && told("host/2", "host/3"));
     assert_eq!(world.unit("host/3")["juju-status"]["life"], "dying");

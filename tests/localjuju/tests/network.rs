@@ -4,7 +4,7 @@
 mod world;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -35,6 +35,22 @@ fn hello(address: &str) -> bool {
     let Ok(stream) = TcpStream::connect_timeout(&target, Duration::from_millis(500)) else { return false };
     stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
     std::io::read_to_string(stream).is_ok_and(|text| text == "hello\n")
+}
+
+/// An open connection with a process on the unit.
+fn conversation(world: &World, unit: &str, address: &str) -> TcpStream {
+    let script = "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalAddr => \"0.0.0.0\", LocalPort => 7001, Listen => 1); \
+        my $c = $s->accept(); print $c \"x\"; $c->flush(); sleep 1000";
+    world.on_unit(unit, &format!("setsid perl -e '{script}' < /dev/null > /dev/null 2>&1 &"));
+    let mut stream = None;
+    world.wait("the conversation", || {
+        stream = TcpStream::connect(format!("{address}:7001")).ok();
+        stream.is_some()
+    });
+    let mut stream = stream.unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    stream
 }
 
 fn reaches(world: &World, from: &str, address: &str) -> bool {
@@ -139,7 +155,10 @@ fn without_power_a_machine_is_silent_and_may_come_back_elsewhere() {
     let (old, peer) = (world.address("net/1"), world.address("net/0"));
     let bridge = namespace(&world, "net/0").split('-').next().unwrap().to_owned();
     assert!(hello(&old));
+    let mut talk = conversation(&world, "net/1", &old);
     world.ok(&["power-off", "net/1"]);
+    let silence = talk.read(&mut [0]).unwrap_err().kind();
+    assert_eq!(silence, std::io::ErrorKind::WouldBlock, "who talked with it hears no goodbye");
     assert!(!hello(&old));
     assert!(!left(&bridge).iter().any(|name| name.ends_with("-net-1")));
     let new = world.ok(&["set-address", "net/1"]).trim().to_owned();
@@ -172,6 +191,50 @@ fn a_namespace_survives_the_daemon_and_leftovers_disturb_nobody() {
     deploy(&other, "1");
     assert_ne!(other.address("net/0").rsplit_once('.').unwrap().0, address.rsplit_once('.').unwrap().0);
     assert!(hello(&other.address("net/0")));
+}
+
+#[test]
+fn a_subordinate_shares_its_machine() {
+    let Some(world) = World::with_namespaces() else { return };
+    deploy(&world, "1");
+    let sub = world.charm("sub").meta("subordinate: true\nrequires: {host: {interface: juju-info, scope: container}}");
+    world.ok(&["deploy", sub.text()]);
+    world.ok(&["integrate", "net", "sub"]);
+    world.wait("the subordinate", || world.hooks("sub/0").iter().any(|hook| hook == "start"));
+    world.settled();
+    assert!(reaches(&world, "sub/0", "127.0.0.1"), "the same loopback");
+    assert_eq!(namespace(&world, "sub/0"), namespace(&world, "net/0"));
+    world.ok(&["power-off", "net/0"]);
+    assert_eq!(world.unit("net/0")["subordinates"]["sub/0"]["juju-status"]["current"], "lost");
+    let stuck = world.juju(&["destroy-model", "m", "--no-prompt"]);
+    assert!(stuck.stderr.contains("are powered off and cannot end"), "{}", stuck.stderr);
+    world.ok(&["power-on", "sub/0"]);
+    world.wait("both", || {
+        ["net/0", "sub/0"].iter().all(|unit| world.hooks(unit).iter().filter(|hook| *hook == "start").count() == 2)
+    });
+}
+
+#[test]
+fn where_namespaces_are_not_permitted_the_setting_is_refused() {
+    use std::os::unix::process::CommandExt as _;
+    let world = World::empty();
+    let home = world.directory.path().join("nobody");
+    fs::create_dir(&home).unwrap();
+    if std::os::unix::fs::chown(&home, Some(65534), Some(65534)).is_err() {
+        return;
+    }
+    let as_nobody = |args: &[&str]| world.command(args).env("LOCALJUJU_HOME", &home).uid(65534).gid(65534).output();
+    // The binary may lie where nobody else may go.
+    let Ok(made) = as_nobody(&["add-model", "m"]) else { return };
+    assert!(made.status.success());
+    let said: world::Said = as_nobody(&["model-config", "localjuju-network=namespaces"]).unwrap().into();
+    let added: world::Said = as_nobody(&["add-model", "n", "--config", "localjuju-network=namespaces"]).unwrap().into();
+    as_nobody(&["destroy-model", "m", "--no-prompt"]).unwrap();
+    for said in [said, added] {
+        assert_eq!(said.code, 1);
+        assert!(said.stderr.contains("network namespaces are not permitted on this machine: "), "{}", said.stderr);
+    }
+    assert!(!home.join("models/n").exists());
 }
 
 #[test]

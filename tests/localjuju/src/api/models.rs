@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,14 +46,12 @@ pub(super) fn create(daemon: &Daemon, world: &mut World, name: &str, config: BTr
         bail!("failed to create new model: model {name:?} for admin already exists");
     }
     check_settings(&config)?;
+    make_directories(&files::model_directory(&daemon.home, name))?;
     let wants_bridge = config.get(network::SETTING).is_some_and(|kind| kind == network::NAMESPACES);
-    let bridge = wants_bridge.then(|| network::make(world)).transpose()?;
-    let directory = files::model_directory(&daemon.home, name);
-    for part in ["agents", "charms", "storage", "tools"] {
-        files::make_directory(&directory.join(part))?;
-    }
-    // Charms may hold what only their units should read.
-    fs::set_permissions(directory.join("charms"), std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    let bridge = wants_bridge.then(|| network::make(world)).transpose();
+    let bridge = bridge.inspect_err(|_| {
+        let _ = fs::remove_dir_all(files::model_directory(&daemon.home, name));
+    })?;
     let created = Model {
         name: name.to_owned(),
         uuid: ids::uuid(),
@@ -77,6 +76,15 @@ pub(super) fn create(daemon: &Daemon, world: &mut World, name: &str, config: BTr
         life: Life::Alive,
     };
     world.models.insert(name.to_owned(), created);
+    Ok(())
+}
+
+fn make_directories(model: &Path) -> Result<()> {
+    for part in ["agents", "charms", "storage", "tools"] {
+        files::make_directory(&model.join(part))?;
+    }
+    // Charms may hold what only their units should read.
+    fs::set_permissions(model.join("charms"), std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
     Ok(())
 }
 
@@ -116,6 +124,10 @@ pub(super) fn destroy(daemon: &Arc<Daemon>, name: &str, force: bool, client: Opt
     let mut shared = daemon.lock();
     let name = find_name(&shared.world, &Some(name.to_owned()))?;
     let model = shared.world.models.get_mut(&name).context("model not found")?;
+    let off: Vec<&String> = model.units.keys().filter(|unit| model.is_off(unit)).collect();
+    if !force && !off.is_empty() {
+        bail!("units {off:?} are powered off and cannot end: power them on, or use --force");
+    }
     model.life = Life::Dying;
     let uuid = model.uuid.clone();
     for storage in model.storage.values_mut() {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::fault::Fault;
+
 /// A small Juju for one machine.
 #[derive(Debug, Parser)]
 #[command(name = "juju", disable_version_flag = true)]
@@ -392,34 +394,12 @@ pub(super) enum Command {
     SetLeader {
         unit: String,
     },
-    /// Not in Juju: the unit's machine loses its power.
-    PowerOff {
-        unit: String,
-    },
-    /// Not in Juju: the unit's machine boots.
-    PowerOn {
-        unit: String,
-    },
-    /// Not in Juju: the unit's machine gets another address.
-    SetAddress {
-        unit: String,
-        address: Option<String>,
-    },
-    /// Not in Juju: cut or heal the unit's link (`localjuju-network=namespaces`).
-    Network {
-        unit: String,
-        what: Link,
-    },
+    #[command(flatten)]
+    Fault(Fault),
     /// Not in Juju: end the daemon; models and their processes stay.
     StopDaemon,
     #[command(hide = true)]
     Daemon,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Link {
-    Cut,
-    Heal,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod args;
 mod change;
 mod client;
+mod fault;
 mod host;
 mod input;
 mod log;

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::args::{Cli, Command, Format, Link};
+use super::args::{Cli, Command, Format};
 use super::change::{self, say};
 use super::client::{ask, await_end, serve};
 use super::input::{pairs, secret_content, with_files, yaml_map};
 use super::print::{self, out};
 use super::run::{self, Kind};
-use super::{Failure, Outcome, host, log, shell_line, table, waitfor};
+use super::{Failure, Outcome, fault, host, log, shell_line, table, waitfor};
 use crate::api::{Call, ModelRef, Targets};
 use crate::uniter::environ::JUJU_VERSION;
 
@@ -218,19 +218,7 @@ pub(super) fn run(cli: Cli) -> Outcome {
         Command::SetLeader { unit } => {
             ask(&Call::SetLeader { model, unit })?;
         }
-        Command::PowerOff { unit } => {
-            ask(&Call::PowerOff { model, unit })?;
-        }
-        Command::PowerOn { unit } => {
-            ask(&Call::PowerOn { model, unit })?;
-        }
-        Command::SetAddress { unit, address } => {
-            let set = ask(&Call::SetAddress { model, unit, address })?;
-            out(&format!("{}\n", print::text(&set, "/address")));
-        }
-        Command::Network { unit, what } => {
-            ask(&Call::Network { model, unit, cut: what == Link::Cut })?;
-        }
+        Command::Fault(fault) => fault::run(model, fault)?,
         Command::StopDaemon => {
             let ended = ask(&Call::StopDaemon)?;
             await_end(ended["pid"].as_i64().unwrap_or(0));

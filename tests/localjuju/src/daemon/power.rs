@@ -56,6 +56,22 @@ impl Daemon {
     }
 }
 
+/// A daemon that was killed while it took power away has not killed everything.
+pub(super) fn finish_off(daemon: &Daemon) {
+    let shared = daemon.lock();
+    let models = shared.world.models.values();
+    let off: Vec<(String, u32)> = models
+        .flat_map(|model| model.machines.iter().map(|(id, machine)| (model.uuid.clone(), *id, machine.off)))
+        .filter_map(|(uuid, id, off)| off.map(|_| (uuid, id)))
+        .collect();
+    drop(shared);
+    for (uuid, machine) in off {
+        if let Err(fault) = daemon.kill_machine(&uuid, machine, &remove::protected(None)) {
+            eprintln!("localjuju: machine {machine} without power: {fault:#}");
+        }
+    }
+}
+
 /// Whether an operation or an agent's thread has not yet come to its end.
 fn is_busy(shared: &mut Shared, uuid: &str, machine: u32) -> bool {
     let Some(model) = model_by_uuid(&mut shared.world, uuid) else { return false };

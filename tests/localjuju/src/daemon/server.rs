@@ -105,7 +105,10 @@ pub(crate) fn serve(home: &Path, program: &Path, path: &str) -> Result<()> {
     });
     thread::spawn({
         let daemon = Arc::clone(&daemon);
-        move || power::end_leases(&daemon)
+        move || {
+            power::finish_off(&daemon);
+            power::end_leases(&daemon);
+        }
     });
     for stream in listener.incoming() {
         let Ok(stream) = stream else { continue };
