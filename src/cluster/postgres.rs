@@ -147,6 +147,11 @@ impl Postgres {
         Ok(row.get(0))
     }
 
+    /// Settings and certificates are read again.
+    pub async fn reload(&self) -> Result<(), SqlError> {
+        self.run("reading settings again", "SELECT pg_reload_conf()").await
+    }
+
     pub async fn checkpoint(&self) -> Result<(), SqlError> {
         self.run("a checkpoint", "SET statement_timeout = 0; CHECKPOINT").await
     }

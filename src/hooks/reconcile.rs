@@ -1,7 +1,7 @@
 //! One reconcile for all hooks: observe, compare with what is asked for, do
 //! the next needed thing, set the status.
 
-use super::{engine_server, inputs, peers, repository, start_member};
+use super::{engine_server, inputs, peers, repository, start_member, tls};
 use crate::actions;
 use crate::agent::{Agent, UnitFile, take_lock};
 use crate::cluster::Layout;
@@ -56,7 +56,7 @@ async fn on_storage(
     }
     let path = vars.get("PATH").map(String::as_str).unwrap_or_default();
     let mut agent = Agent::new(path, storage, file)?;
-    conditions.extend(act(&mut agent, juju, is_leader).await?);
+    conditions.extend(act(&mut agent, juju, is_leader, relation.as_ref()).await?);
     agent.save()?;
     if let Some(relation) = relation {
         peers::tell(juju, &relation, &agent).await?;
@@ -67,24 +67,48 @@ async fn on_storage(
 /// In this order: a restore that was broken off, the member, the repository, a
 /// backup that was broken off. What is not settled keeps all that follows back:
 /// a member started on data that is to be put back would take writes that are lost.
-async fn act(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Vec<Condition>, AgentError> {
+async fn act(
+    agent: &mut Agent,
+    juju: &Juju,
+    is_leader: bool,
+    peers: Option<&peers::PeerRelation>,
+) -> Result<Vec<Condition>, AgentError> {
     let unsettled = actions::settle_restore(agent).await;
     if !unsettled.is_empty() {
         return Ok(unsettled);
     }
+    let mut conditions = match tls::prepare(agent, juju, peers).await {
+        Ok(conditions) => conditions,
+        // A unit that is in goes on as it is.
+        Err(error) if agent.file.joined => vec![waiting(format!("TLS: {}", error.explain()))],
+        Err(error) => return Ok(vec![waiting(error.explain())]),
+    };
     let role = match start_member::start(agent, juju, is_leader).await {
         Ok(role) => role,
-        Err(condition) => return Ok(vec![condition]),
+        Err(condition) => {
+            conditions.push(condition);
+            return Ok(conditions);
+        }
     };
-    let mut conditions = repository::reconcile(agent, juju, role).await;
+    conditions.extend(looked_after(agent, juju, role).await);
+    Ok(conditions)
+}
+
+async fn looked_after(agent: &mut Agent, juju: &Juju, role: Role) -> Vec<Condition> {
+    let mut conditions = Vec::new();
+    if let Err(error) = tls::told_services(agent).await {
+        conditions.push(waiting(format!("TLS: {}", error.explain())));
+    }
+    let of_repository = repository::reconcile(agent, juju, role).await;
     if let Err(error) = engine_server::ensure(agent).await {
         conditions.push(waiting(error.explain()));
     }
-    if conditions.iter().all(Condition::is_good) {
+    if of_repository.iter().all(Condition::is_good) {
         actions::settle_backup(agent).await;
     }
+    conditions.extend(of_repository);
     if role == Role::Primary && agent.file.planned_units > 1 {
         conditions.push(active("Primary"));
     }
-    Ok(conditions)
+    conditions
 }

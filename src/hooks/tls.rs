@@ -59,8 +59,26 @@ pub(super) async fn prepare(
     agent.file.ca_in_use = file.ca_in_use().to_pem();
     agent.file.ca_pending = file.ca_pending().to_pem();
     agent.file.will_trust = trusted.fingerprints();
+    if !agent.file.joined || agent.member.stage == TlsStage::Plain {
+        // Nothing runs that would have to read it first.
+        agent.file.trusts = agent.file.will_trust.clone();
+    }
     conditions.extend(on_the_way(agent, &file));
     Ok(conditions)
+}
+
+/// After the services were looked after: those that read certificates when they
+/// are told to are told, and the other units may rely on whom we trust.
+pub(super) async fn told_services(agent: &mut Agent) -> Result<(), AgentError> {
+    if agent.file.certificates_changed {
+        agent.member.reload_patroni().await.map_err(|error| AgentError::fault("reloading Patroni", error))?;
+        // Patroni hands a signal on only when a setting has changed.
+        let failed = |error| AgentError::fault("reloading PostgreSQL", error);
+        agent.postgres().await.map_err(failed)?.reload().await.map_err(failed)?;
+        agent.file.certificates_changed = false;
+    }
+    agent.file.trusts = agent.file.will_trust.clone();
+    Ok(())
 }
 
 async fn authority(juju: &Juju) -> Result<Option<Authority>, JujuError> {
@@ -229,7 +247,10 @@ fn move_on(agent: &mut Agent, told: &Peer, file: &TlsFile, trusted: &Bundle) -> 
     let next = if !agent.file.joined {
         match tls::first_stage(wish, readiness, &peers) {
             Some(stage) => stage,
-            None => return Err(AgentError::fault("waiting for a certificate", "the cluster speaks TLS".to_owned())),
+            None => {
+                let why = "the units of the cluster speak TLS, or are about to";
+                return Err(AgentError::fault("waiting for a certificate of this unit", why.to_owned()));
+            }
         }
     } else if agent.file.peers.is_empty() {
         // Alone: all the way at once.
