@@ -73,7 +73,7 @@ fn the_answer_is_the_one_to_our_request() {
     let revoked = with(mine.clone(), "revoked", true.into());
     let junk = serde_json::json!({"certificate_signing_request": 7});
     let young = issue(&key, &subject(&["postgresql-0"]), 1);
-    let yes = || Answer::Issued(issued.clone());
+    let yes = || Answer::Issued(issued.clone().into());
     #[rustfmt::skip]
     let table = [
         ("it alone",           bag(&[mine.clone()]),                        yes()),
@@ -81,8 +81,8 @@ fn the_answer_is_the_one_to_our_request() {
         ("among others",       bag(&[theirs.clone(), mine.clone()]),        yes()),
         ("among junk",         bag(&[junk, 1.into(), mine.clone()]),        yes()),
         ("without a chain",    bag(&[bare]),                                yes()),
-        ("the younger",        bag(&[entry(&csr, &young), mine.clone()]),   Answer::Issued(young.clone())),
-        ("another after that", bag(&[revoked.clone(), entry(&csr, &young)]), Answer::Issued(young.clone())),
+        ("the younger",        bag(&[entry(&csr, &young), mine.clone()]),   Answer::Issued(young.clone().into())),
+        ("another after that", bag(&[revoked.clone(), entry(&csr, &young)]), Answer::Issued(young.clone().into())),
         ("revoked",            bag(&[revoked.clone()]),                     Answer::Revoked),
         ("revoked and listed", bag(&[mine.clone(), revoked]),               Answer::Revoked),
         ("of another unit",    bag(&[theirs]),                              Answer::Nothing),
@@ -124,7 +124,7 @@ fn an_entry_nested_too_deep_hides_nothing() {
     let Ours { key, csr, issued } = ours();
     let deep = "[".repeat(5000) + &"]".repeat(5000);
     let bag = format!("[{deep}, {}, \"a]\"]", entry(&csr, &issued));
-    assert_eq!(answer(&bag, &csr, &key), Answer::Issued(issued));
+    assert_eq!(answer(&bag, &csr, &key), Answer::Issued(issued.into()));
     assert_eq!(broken_entries(&bag), 2);
 }
 
