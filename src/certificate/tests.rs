@@ -194,3 +194,33 @@ fn a_chain_is_put_in_order_whatever_order_it_came_in() {
     let many = root.repeat(40);
     assert_eq!(Chain::order(leaf, Some(&many), []), Err(CertificateError::TooMany { most: 32 }));
 }
+
+/// ring makes no RSA keys: `openssl req -x509 -newkey rsa:2048 -subj "/O=test/CN=rsa root"`.
+const RSA_ROOT: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIDJTCCAg2gAwIBAgIUWzhUidRWdYh5QxSRoA5oCG2jq1cwDQYJKoZIhvcNAQEL
+BQAwIjENMAsGA1UECgwEdGVzdDERMA8GA1UEAwwIcnNhIHJvb3QwHhcNMjYxMTMw
+MTExOTUyWhcNMzYxMTI3MTExOTUyWjAiMQ0wCwYDVQQKDAR0ZXN0MREwDwYDVQQD
+DAhyc2Egcm9vdDCCASIwDQYJKoZIhvcNAQEBBQADggEPADCCAQoCggEBALaJj4lT
+5JdtmwJZsiwehoDBAOE9lEYRJDOhN6RnPSqmr/owOSIkg60FTSyyFZqkymsWf+T+
+7e2f6UvpaHcZNwk59Dbk97BwzchWZ9U9F1amWm1lbYWlTV+vod3cLDFa0BsfQRd4
+jbC227m+Pb58MRr7kNdl2V3Qa6Akne4IV40dHxxFXdoc3MVxV4Ce8tVYocq95kJ2
+xyinbQTyYdnz8J7WdjyXFu5KtVx5/l60G1olgrOvwqGizMDVwugsBFQc9Ge65i33
+5xF5GtmOKQccWPhSWoE+xFyFsaLNtw4FXNe6G16uuiW1UqVqzmNF87Eeaz9gvzt7
+5S0S/mryM6zekP0CAwEAAaNTMFEwHQYDVR0OBBYEFFCAXBVgRIf1NQb40uYG+viG
+mLzlMB8GA1UdIwQYMBaAFFCAXBVgRIf1NQb40uYG+viGmLzlMA8GA1UdEwEB/wQF
+MAMBAf8wDQYJKoZIhvcNAQELBQADggEBADuj1YVh/l4eIs4+t8RQgwXEbSc69OdL
+qEoVY6Jw0WEpBhybRiPV62hUIQd+CKRzvGVfv84KZ5lJ/HT9HV7htk8KTt5D/r+2
+GzS5Tv0aXM1FP5rgnlasXSJR3EmWDzk9QTlB7oDaJuSEETzK6n6lA7t89Cq0fBgM
+f5T9mllVhVtJPKQ8FfErdctqklXxT201Na95jM6CZV+uzx9hEIx9edMwqiw/L8/z
+G5eKpyEhmEYgyQMg4uzYWPHwpo+pCn0S/T2SVOUmOdA/yFicIwgiu7EkOES2zAZb
+sDHEcsPjnGIvZjBzQ5ez9W1YvKOZ3TDaljchTIolBcsx9QVBSknILPI=
+-----END CERTIFICATE-----
+";
+
+#[test]
+fn an_rsa_authority_is_verified() {
+    let root = Certificate::parse(RSA_ROOT).unwrap();
+    assert!(root.is_ca && root.is_self_signed());
+    assert_eq!((root.common_name.as_str(), root.subject.as_str()), ("rsa root", "O=test, CN=rsa root"));
+}

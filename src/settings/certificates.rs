@@ -20,7 +20,7 @@ pub enum Answer {
     Unusable {
         why: String,
     },
-    Issued(Issued),
+    Issued(Box<Issued>),
 }
 
 /// The value of `certificate_signing_requests` in our own unit's bag.
@@ -43,7 +43,7 @@ pub fn answer(bag: &str, our_csr: &str, key: &UnitKey) -> Answer {
     let judged: Vec<_> = standing.iter().filter_map(|entry| entry.judge(our_csr, key)).collect();
     let usable = judged.iter().flatten().filter(|issued| !dropped.contains(&issued.certificate));
     match usable.max_by_key(|issued| issued.certificate.not_before) {
-        Some(issued) => Answer::Issued(issued.clone()),
+        Some(issued) => Answer::Issued(Box::new(issued.clone())),
         None if !revoked.is_empty() => Answer::Revoked,
         None => match judged.into_iter().find_map(Result::err) {
             Some(why) => Answer::Unusable { why },

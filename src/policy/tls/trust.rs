@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::certificate::Bundle;
 
-use super::rollout::Stage;
-
 /// The CAs a unit names in the peer relation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PeerCas {
@@ -16,9 +14,8 @@ pub struct PeerCas {
 }
 
 /// What a peer says of its own trust.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PeerTrusts {
-    pub stage: Stage,
     /// Fingerprints of the CAs that its programs trust now.
     pub trusts: BTreeSet<String>,
 }
@@ -30,8 +27,8 @@ pub fn trusted(own: &PeerCas, authorities: &Bundle, peers: &[PeerCas]) -> Bundle
     named.fold(authorities.clone(), Bundle::union)
 }
 
-/// May the pending certificate, whose CA was published in an **earlier** hook, come into use? When every peer that has said
-/// anything trusts its CA. Peers that are plain count too: one of them may be going to TLS at this very moment, and trust costs
+/// May the pending certificate come into use? When its CA is among those `published` in an **earlier** hook (in use or pending:
+/// a renewal by the same CA waits for nobody), and every peer that has said anything trusts it. Peers that are plain count too: one of them may be going to TLS at this very moment, and trust costs
 /// it nothing. One that has said nothing yet speaks to nobody, and reads our pending CA before it does.
 pub fn may_use(pending: &BTreeSet<String>, published: &BTreeSet<String>, peers: &[Option<PeerTrusts>]) -> bool {
     pending.is_subset(published) && peers.iter().flatten().all(|peer| pending.is_subset(&peer.trusts))

@@ -49,8 +49,8 @@ fn with(mut entry: serde_json::Value, field: &str, value: serde_json::Value) -> 
     entry
 }
 
-fn bag(entries: &[serde_json::Value]) -> String {
-    serde_json::to_string(entries).unwrap()
+fn bag<const N: usize>(entries: [serde_json::Value; N]) -> String {
+    serde_json::Value::from(entries.to_vec()).to_string()
 }
 
 #[test]
@@ -73,20 +73,20 @@ fn the_answer_is_the_one_to_our_request() {
     let revoked = with(mine.clone(), "revoked", true.into());
     let junk = serde_json::json!({"certificate_signing_request": 7});
     let young = issue(&key, &subject(&["postgresql-0"]), 1);
-    let yes = || Answer::Issued(issued.clone());
+    let yes = || Answer::Issued(issued.clone().into());
     #[rustfmt::skip]
     let table = [
-        ("it alone",           bag(&[mine.clone()]),                        yes()),
-        ("wrapped",            bag(&[wrapped]),                             yes()),
-        ("among others",       bag(&[theirs.clone(), mine.clone()]),        yes()),
-        ("among junk",         bag(&[junk, 1.into(), mine.clone()]),        yes()),
-        ("without a chain",    bag(&[bare]),                                yes()),
-        ("the younger",        bag(&[entry(&csr, &young), mine.clone()]),   Answer::Issued(young.clone())),
-        ("another after that", bag(&[revoked.clone(), entry(&csr, &young)]), Answer::Issued(young.clone())),
-        ("revoked",            bag(&[revoked.clone()]),                     Answer::Revoked),
-        ("revoked and listed", bag(&[mine.clone(), revoked]),               Answer::Revoked),
-        ("of another unit",    bag(&[theirs]),                              Answer::Nothing),
-        ("not yet",            bag(&[open]),                                Answer::Nothing),
+        ("it alone",           bag([mine.clone()]),                        yes()),
+        ("wrapped",            bag([wrapped]),                             yes()),
+        ("among others",       bag([theirs.clone(), mine.clone()]),        yes()),
+        ("among junk",         bag([junk, 1.into(), mine.clone()]),        yes()),
+        ("without a chain",    bag([bare]),                                yes()),
+        ("the younger",        bag([entry(&csr, &young), mine.clone()]),   Answer::Issued(young.clone().into())),
+        ("another after that", bag([revoked.clone(), entry(&csr, &young)]), Answer::Issued(young.clone().into())),
+        ("revoked",            bag([revoked.clone()]),                     Answer::Revoked),
+        ("revoked and listed", bag([mine.clone(), revoked]),               Answer::Revoked),
+        ("of another unit",    bag([theirs]),                              Answer::Nothing),
+        ("not yet",            bag([open]),                                Answer::Nothing),
         ("empty list",         " [ ] ".to_owned(),                          Answer::Nothing),
         ("empty",              String::new(),                               Answer::Nothing),
     ];
@@ -105,10 +105,10 @@ fn an_answer_that_cannot_serve_says_why() {
     let text = with(mine, "certificate", "certificate".into());
     #[rustfmt::skip]
     let table = [
-        (bag(&[another]),             "the certificate is for another key"),
-        (bag(&[nameless]),            "the certificate lacks DNS:postgresql-0"),
-        (bag(&[alone]),               "the certificate is not signed by a CA that came with it"),
-        (bag(&[text]),                "not a PEM certificate: no PEM block CERTIFICATE in it"),
+        (bag([another]),             "the certificate is for another key"),
+        (bag([nameless]),            "the certificate lacks DNS:postgresql-0"),
+        (bag([alone]),               "the certificate is not signed by a CA that came with it"),
+        (bag([text]),                "not a PEM certificate: no PEM block CERTIFICATE in it"),
         ("{}".to_owned(),             "`certificates` is not a JSON list"),
         ("[{}".to_owned(),            "`certificates` is not a JSON list"),
         ("[1,]".to_owned(),           "`certificates` is not a JSON list"),
@@ -124,7 +124,7 @@ fn an_entry_nested_too_deep_hides_nothing() {
     let Ours { key, csr, issued } = ours();
     let deep = "[".repeat(5000) + &"]".repeat(5000);
     let bag = format!("[{deep}, {}, \"a]\"]", entry(&csr, &issued));
-    assert_eq!(answer(&bag, &csr, &key), Answer::Issued(issued));
+    assert_eq!(answer(&bag, &csr, &key), Answer::Issued(issued.into()));
     assert_eq!(broken_entries(&bag), 2);
 }
 
@@ -134,7 +134,7 @@ fn the_authorities_of_all_entries_are_known_before_our_own_answer() {
     let broken =
         with(entry(&a.csr, &a.issued), "ca", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----".into());
     let both = a.issued.ca.clone().union(&b.issued.ca);
-    assert_eq!(authorities(&bag(&[entry(&a.csr, &a.issued), entry(&b.csr, &b.issued)])), both);
-    assert_eq!(authorities(&bag(&[broken, entry(&b.csr, &b.issued)])), b.issued.ca);
+    assert_eq!(authorities(&bag([entry(&a.csr, &a.issued), entry(&b.csr, &b.issued)])), both);
+    assert_eq!(authorities(&bag([broken, entry(&b.csr, &b.issued)])), b.issued.ca);
     assert!(authorities("[").is_empty());
 }

@@ -157,6 +157,8 @@ enum Happens {
     Flip,
     Join,
     Leave(usize),
+    /// What every unit's certificate is good for from now on.
+    Certificates(Readiness),
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -165,6 +167,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         2 => Just(Happens::Flip),
         2 => Just(Happens::Join),
         1 => (0..8_usize).prop_map(Happens::Leave),
+        2 => prop_oneof![Just(NoCertificate), Just(NotTrusted), Just(Trusted)].prop_map(Happens::Certificates),
     ]
 }
 
@@ -185,11 +188,12 @@ proptest! {
                 Happens::Flip => cluster.wish = if cluster.wish == On { Off } else { On },
                 Happens::Join if count < 7 => cluster.units.push(Unit::default()),
                 Happens::Leave(unit) if count > 1 => { cluster.units.remove(unit % count); }
+                Happens::Certificates(readiness) => cluster.readiness = readiness,
                 Happens::Join | Happens::Leave(_) => {}
             }
             cluster.check();
         }
-        cluster.wish = end;
+        (cluster.wish, cluster.readiness) = (end, Trusted);
         for _ in 0..60 {
             for unit in 0..cluster.units.len() {
                 cluster.step(unit);

@@ -30,14 +30,14 @@ fn a_unit_trusts_all_that_it_or_anybody_names() {
 #[test]
 fn a_certificate_comes_into_use_when_every_peer_trusts_its_ca() {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-    let peer = |trusts: &[&str]| Some(PeerTrusts { stage: Stage::Only, trusts: set(trusts) });
+    let peer = |trusts: &[&str]| Some(PeerTrusts { trusts: set(trusts) });
     let (pending, published) = (set(&["new"]), set(&["old", "new"]));
     #[rustfmt::skip]
     let table = [
         (vec![],                                               true),
         (vec![peer(&["new", "old"]), peer(&["new"]), None],    true),
         (vec![peer(&["new"]), peer(&["old"])],                 false),
-        (vec![Some(PeerTrusts { stage: Stage::Plain, trusts: set(&[]) })], false),
+        (vec![peer(&[])], false),
     ];
     for (peers, want) in table {
         assert_eq!(may_use(&pending, &published, &peers), want, "{peers:?}");
@@ -76,10 +76,8 @@ impl Unit {
     fn act(&mut self, peers: &[Option<Bag>]) -> Bag {
         self.runs = self.bag.is_some();
         let published = self.bag.as_ref().map(|bag| bag.cas.pending.fingerprints()).unwrap_or_default();
-        let says: Vec<_> = peers
-            .iter()
-            .map(|bag| bag.as_ref().map(|bag| PeerTrusts { stage: Stage::Only, trusts: bag.trusts.clone() }))
-            .collect();
+        let says: Vec<_> =
+            peers.iter().map(|bag| bag.as_ref().map(|bag| PeerTrusts { trusts: bag.trusts.clone() })).collect();
         let named: Vec<_> = peers.iter().flatten().map(|bag| bag.cas.clone()).collect();
         let own = PeerCas { in_use: self.uses.clone(), pending: self.pending.clone() };
         self.trusts = trusted(&own, &Bundle::default(), &named);
