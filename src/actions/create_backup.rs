@@ -12,8 +12,8 @@ use super::{Progress, Results};
 use crate::agent::{Agent, BackupClaim, BackupNote};
 use crate::engine::pgbackrest::{EngineError, REQUEST_ANNOTATION};
 use crate::model::{AgentError, Backup, BackupId, BackupKind, BackupPlan, FailedRun, Observed, error_chain};
-use crate::store::{self, Store, StoreError};
 use crate::policy::Refusal;
+use crate::store::{self, Store, StoreError};
 use crate::sys::{clock, environment};
 use crate::{observe, policy, report};
 

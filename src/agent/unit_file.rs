@@ -39,6 +39,8 @@ pub struct UnitFile {
     pub formed_before: bool,
     /// How our services speak to those of the other units.
     pub stage: TlsStage,
+    /// The stage that they have been brought to.
+    pub reached: TlsStage,
     /// TLS is wanted: an authority is related.
     pub wants_tls: bool,
     /// Authorities of the certificates that we show and will show, PEM.
@@ -112,6 +114,7 @@ impl UnitFile {
         self.etcd_start = fresh.etcd_start;
         self.joined = fresh.joined;
         self.stage = fresh.stage;
+        self.reached = fresh.reached;
         self.trust = fresh.trust;
     }
 

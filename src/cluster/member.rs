@@ -95,7 +95,8 @@ impl Member {
     /// Flags beginning with `initial-` count at the first start only.
     fn etcd(&self, start: &EtcdStart, quorum: Quorum) -> Service {
         let data = self.layout.etcd_data().display().to_string();
-        let (pem, trusted) = (self.layout.unit_pem().display().to_string(), self.layout.trusted().display().to_string());
+        let (pem, trusted) =
+            (self.layout.unit_pem().display().to_string(), self.layout.trusted().display().to_string());
         let clients = urls::etcd_client_listeners(&self.address, self.stage);
         let peers = urls::etcd_peer_listeners(&self.address, self.stage);
         let advertised = urls::etcd_client(&self.address, self.stage);
@@ -120,7 +121,10 @@ impl Member {
                 ("--cert-file", pem.as_str()), ("--key-file", &pem), ("--trusted-ca-file", &trusted),
                 ("--peer-cert-file", &pem), ("--peer-key-file", &pem), ("--peer-trusted-ca-file", &trusted),
             ]);
-            args.extend(["--client-cert-auth".to_owned(), "--peer-client-cert-auth".to_owned()]);
+            // Clients must show a certificate, too: a trusted CA file asks for one. The flag
+            // --client-cert-auth would make the JSON gateway refuse every certificate with a name
+            // in it (etcd 3.4, embed/serve.go: "CommonName of client sending a request against gateway").
+            args.push("--peer-client-cert-auth".to_owned());
         }
         if quorum == Quorum::LostForGood {
             args.push("--force-new-cluster".to_owned());

@@ -100,8 +100,8 @@ impl PatroniConf<'_> {
     /// On the way to TLS members of both kinds are there: certificates are
     /// known before they are needed.
     fn etcd3(&self) -> Value {
-        let hosts: Vec<_> = self.etcd.iter().map(|address| urls::etcd_host(address)).collect();
         let tls_only = !self.stage.accepts_plain();
+        let hosts: Vec<_> = self.etcd.iter().map(|address| urls::etcd_host(address, tls_only)).collect();
         let mut etcd3 = json!({
             "hosts": hosts,
             "protocol": if tls_only { "https" } else { "http" },

@@ -1,12 +1,15 @@
 //! Where the services of a unit listen, and how they are spoken to. Ports are
-//! the usual ones: every unit has an address of its own.
+//! the usual ones, every unit has an address of its own; etcd with TLS has ports
+//! beside them, because on the way there both are open.
 
 use crate::model::TlsStage;
 
-/// Two listeners cannot share a port, and on the way to TLS both are there.
+const CLIENT_PLAIN: u16 = 2379;
 const PEER_PLAIN: u16 = 2380;
 const PEER_TLS: u16 = 2381;
-const CLIENT: u16 = 2379;
+/// etcd 3.4 takes both on one port, but then answers plain requests to its JSON
+/// gateway by the TLS server ("first record does not look like a TLS handshake").
+const CLIENT_TLS: u16 = 2382;
 const REST: u16 = 8008;
 
 fn scheme(tls: bool) -> &'static str {
@@ -18,18 +21,22 @@ pub(crate) fn host(address: &str) -> String {
     if address.contains(':') { format!("[{address}]") } else { address.to_owned() }
 }
 
-/// etcd's client port as we speak to it. It takes both on one port.
-pub(crate) fn etcd_client(address: &str, ours: TlsStage) -> String {
-    format!("{}://{}:{CLIENT}", scheme(ours.dials_tls()), host(address))
+fn client(address: &str, tls: bool) -> String {
+    format!("{}://{}", scheme(tls), etcd_host(address, tls))
 }
 
-pub(super) fn etcd_host(address: &str) -> String {
-    format!("{}:{CLIENT}", host(address))
+/// etcd's client port as we speak to it.
+pub(crate) fn etcd_client(address: &str, ours: TlsStage) -> String {
+    client(address, ours.dials_tls())
+}
+
+pub(super) fn etcd_host(address: &str, tls: bool) -> String {
+    format!("{}:{}", host(address), if tls { CLIENT_TLS } else { CLIENT_PLAIN })
 }
 
 pub(super) fn etcd_client_listeners(address: &str, stage: TlsStage) -> String {
-    let tls = stage.accepts_tls().then(|| format!("https://{}:{CLIENT}", host(address)));
-    let plain = stage.accepts_plain().then(|| format!("http://{}:{CLIENT}", host(address)));
+    let tls = stage.accepts_tls().then(|| client(address, true));
+    let plain = stage.accepts_plain().then(|| client(address, false));
     joined([plain, tls])
 }
 
@@ -72,10 +79,10 @@ mod tests {
         use TlsStage::{Accept, Dial, Only, Plain};
         #[rustfmt::skip]
         let table = [
-            (Plain,  "http://a:2379",               "http://a:2380",                "http://a:2379",  "http://a:2380"),
-            (Accept, "http://a:2379,https://a:2379", "http://a:2380,https://a:2381", "http://a:2379",  "http://a:2380"),
-            (Dial,   "http://a:2379,https://a:2379", "http://a:2380,https://a:2381", "https://a:2379", "https://a:2381"),
-            (Only,   "https://a:2379",              "https://a:2381",               "https://a:2379", "https://a:2381"),
+            (Plain,  "http://a:2379",                "http://a:2380",                "http://a:2379",  "http://a:2380"),
+            (Accept, "http://a:2379,https://a:2382", "http://a:2380,https://a:2381", "http://a:2379",  "http://a:2380"),
+            (Dial,   "http://a:2379,https://a:2382", "http://a:2380,https://a:2381", "https://a:2382", "https://a:2381"),
+            (Only,   "https://a:2382",               "https://a:2381",               "https://a:2382", "https://a:2381"),
         ];
         for (stage, clients, peers, client, peer) in table {
             let got = (

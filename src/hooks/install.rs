@@ -10,10 +10,15 @@ use crate::sys::files;
 use crate::sys::process::{Invocation, Runner};
 
 /// Debian and Ubuntu packages; `postgresql` is the distribution's major version.
-const PACKAGES: [&str; 6] = ["postgresql", "patroni", "etcd-server", "python3-etcd", "pgbackrest", "util-linux"];
+/// Patroni's etcd client checks certificates by python3-idna, which only recommends it.
+const PACKAGES: [&str; 7] =
+    ["postgresql", "patroni", "etcd-server", "python3-etcd", "python3-idna", "pgbackrest", "util-linux"];
 
 /// Programs that tell whether the packages are there.
 const PROGRAMS: [&str; 4] = ["patroni", "etcd", "pgbackrest", "setpriv"];
+
+/// A module that Patroni's etcd client imports where certificates are checked.
+const IDNA: &str = "/usr/lib/python3/dist-packages/idna";
 
 const APT: Duration = Duration::from_secs(1800);
 
@@ -47,6 +52,10 @@ fn missing(path: &str) -> Vec<&'static str> {
     let mut missing: Vec<_> = PROGRAMS.into_iter().filter(|program| !there(program)).collect();
     if Member::newest_bin_dir().is_none() {
         missing.push("postgres");
+    }
+    // A unit that an older release installed has it not, and TLS would need it.
+    if !files::exists(std::path::Path::new(IDNA)) {
+        missing.push("python3-idna");
     }
     missing
 }

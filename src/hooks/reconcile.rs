@@ -86,7 +86,8 @@ async fn act(
     let role = match start_member::start(agent, juju, is_leader).await {
         Ok(role) => role,
         Err(condition) => {
-            conditions.push(condition);
+            // First: the rest may follow from it.
+            conditions.insert(0, condition);
             return Ok(conditions);
         }
     };

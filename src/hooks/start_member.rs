@@ -20,9 +20,10 @@ const POLL: Duration = Duration::from_millis(150);
 
 /// What keeps the member from being up; nothing when it is.
 pub(super) async fn start(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Role, Condition> {
-    bring_up(agent, juju, is_leader)
-        .await
-        .map_err(|error| waiting(format!("the database is not up: {}", error.explain())))
+    bring_up(agent, juju, is_leader).await.map_err(|error| {
+        tracing::warn!("the database is not up: {}", error.explain());
+        waiting(format!("the database is not up: {}", error.explain()))
+    })
 }
 
 async fn bring_up(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Role, AgentError> {
@@ -34,6 +35,7 @@ async fn bring_up(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Rol
     }
     run_patroni(agent).await?;
     let role = becomes_part(agent, fresh).await?;
+    agent.file.reached = agent.member.stage;
     restart_if_pending(agent).await?;
     learn_system_id(agent).await?;
     rotation::apply(agent, role, is_leader).await?;

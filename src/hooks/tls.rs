@@ -10,7 +10,7 @@ use crate::agent::{Agent, Request, TlsFile};
 use crate::certificate::{Bundle, Subject, UnitKey, bridge, csr_covers, request};
 use crate::juju::{Juju, JujuError};
 use crate::model::{AgentError, Peer, TlsStage};
-use crate::policy::status::{Condition, maintenance};
+use crate::policy::status::{Condition, waiting};
 use crate::policy::tls::{
     self, AnswerSeen, BRIDGE_VALIDITY, CertificateFacts, CertificateStep, Names, PeerCas, PeerTrusts, Published,
     Readiness, Requested, Validity, Wish,
@@ -206,9 +206,7 @@ fn bundle(pem: &str) -> Bundle {
 
 fn use_pending(agent: &Agent, told: &Peer, file: &mut TlsFile) {
     let Some(pending) = &file.pending else { return };
-    let peers: Vec<_> = spoken(agent)
-        .map(|peer| Some(PeerTrusts { stage: peer.stage.unwrap_or_default(), trusts: peer.trusts.clone() }))
-        .collect();
+    let peers: Vec<_> = spoken(agent).map(|peer| Some(PeerTrusts { trusts: peer.trusts.clone() })).collect();
     let wanted = pending.authority().fingerprints();
     // Alone there is nobody to tell first.
     let published = match agent.file.peers.is_empty() {
@@ -291,10 +289,10 @@ fn on_the_way(agent: &Agent, file: &TlsFile) -> Option<Condition> {
     let stage = agent.member.stage;
     match agent.file.wants_tls {
         true if stage != TlsStage::Only && file.in_use.is_some() => {
-            Some(maintenance(format!("turning TLS on: this unit is at `{stage}`, and goes on with the others")))
+            Some(waiting(format!("turning TLS on: this unit is at `{stage}`, and goes on with the others")))
         }
         false if stage != TlsStage::Plain => {
-            Some(maintenance(format!("turning TLS off: this unit is at `{stage}`, and goes on with the others")))
+            Some(waiting(format!("turning TLS off: this unit is at `{stage}`, and goes on with the others")))
         }
         _ => None,
     }

@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn two_backups_never_run_at_once() {
-        let facts = Facts { engine_busy: Observed::Known(Some("a backup is running on postgresql/1".into())), ..healthy() };
+        let facts =
+            Facts { engine_busy: Observed::Known(Some("a backup is running on postgresql/1".into())), ..healthy() };
         assert_eq!(
             told(&facts, BackupKind::Full),
             "a backup is running on postgresql/1; only one may run at a time. \

@@ -87,7 +87,12 @@ pub async fn prepare_reading(agent: &Agent) -> Result<(), AgentError> {
 }
 
 /// The stanza is there, and of the database with this system identifier.
-async fn is_ours(agent: &Agent, settings: &S3Settings, store: &Store, system_id: Option<u64>) -> Result<(), AgentError> {
+async fn is_ours(
+    agent: &Agent,
+    settings: &S3Settings,
+    store: &Store,
+    system_id: Option<u64>,
+) -> Result<(), AgentError> {
     store.look().await.map_err(|error| AgentError::fault("the repository does not answer", error))?;
     write_conf(agent, settings, store, Use::Candidate)?;
     let engine = Engine { config: Use::Candidate.conf(agent.layout()), ..agent.engine() };

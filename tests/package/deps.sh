@@ -15,7 +15,7 @@ installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -
 
 # Why each is here: the database and what runs it | the engine, and certificates for its TLS | what cargo builds with | tests
 PACKAGES=(
-  patroni etcd-server etcd-client python3-etcd util-linux
+  patroni etcd-server etcd-client python3-etcd python3-idna util-linux iproute2
   pgbackrest ca-certificates openssl
   build-essential pkg-config libssl-dev
   python3 python3-venv

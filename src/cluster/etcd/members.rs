@@ -18,7 +18,8 @@ pub struct EtcdMember {
 
 impl EtcdMember {
     fn read(value: &Value) -> Option<Self> {
-        let texts = |key: &str| value[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+        let texts =
+            |key: &str| value[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
         Some(Self {
             id: value["ID"].as_str()?.to_owned(),
             name: value["name"].as_str().unwrap_or_default().to_owned(),

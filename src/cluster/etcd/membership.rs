@@ -25,12 +25,16 @@ pub enum Step {
     Resume,
     /// Be added without a vote, then start. An entry of ours that lost its data
     /// is removed first.
-    Join { remove: Option<String> },
+    Join {
+        remove: Option<String>,
+    },
     /// Added before, never started.
     Start,
     /// Others removed us: the data belongs to a member that is no more.
     Forget,
-    Wait { why: &'static str },
+    Wait {
+        why: &'static str,
+    },
 }
 
 /// `seen`: the members as somebody else tells; `None` when nobody answers.

@@ -10,8 +10,6 @@ pub use renewal::what_to_do;
 pub use renewal::{
     AnswerSeen, BRIDGE_VALIDITY, CertificateFacts, CertificateStep, InUse, PATIENCE, Requested, Validity,
 };
-pub use rollout::{
-    NotAWish, Published, Readiness, Stage, Wish, announce, first_stage, may_start, next_stage,
-};
+pub use rollout::{NotAWish, Published, Readiness, Stage, Wish, announce, first_stage, may_start, next_stage};
 pub use trust::{PeerCas, PeerTrusts, may_use, trusted};
 pub use words::{Names, certificate_condition};

@@ -130,10 +130,13 @@ impl CertificateFacts {
 }
 
 impl Validity {
+    fn length(&self) -> TimeDelta {
+        (self.not_after - self.not_before).max(TimeDelta::zero())
+    }
+
     /// Is `part`/`of` of it over? A clock set back before its start says no.
     pub(super) fn is_over(&self, now: DateTime<Utc>, part: i32, of: i32) -> bool {
-        let whole = (self.not_after - self.not_before).max(TimeDelta::zero());
-        now >= self.not_before && (now - self.not_before) * of >= whole * part
+        now >= self.not_before && (now - self.not_before) * of >= self.length() * part
     }
 }
 

@@ -191,12 +191,7 @@ mod tests {
 
     fn service(dir: &Path, script: &str) -> Service {
         let invocation = Invocation::new("sh").args(["-c", script]);
-        Service {
-            name: "napper",
-            invocation,
-            log: dir.join("napper.log"),
-            children: super::super::Children::EndWithIt,
-        }
+        Service { name: "napper", invocation, log: dir.join("napper.log"), children: super::super::Children::EndWithIt }
     }
 
     fn block_on<F: Future>(future: F) -> F::Output {
