@@ -126,10 +126,11 @@ async fn place(agent: &Agent, patroni: &Patroni) -> Result<Role, String> {
 }
 
 /// Another address is taken over by a restart only.
-async fn restart_if_pending(agent: &Agent) -> Result<(), AgentError> {
+async fn restart_if_pending(agent: &mut Agent) -> Result<(), AgentError> {
     let patroni = agent.patroni()?;
-    let pending = patroni.own_state().await.is_ok_and(|state| state.pending_restart);
-    if !pending {
+    let Ok(state) = patroni.own_state().await else { return Ok(()) };
+    agent.paused = state.pause;
+    if !state.pending_restart {
         return Ok(());
     }
     patroni.restart_if_pending().await.map_err(|error| AgentError::fault("restarting PostgreSQL", error))
