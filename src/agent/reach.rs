@@ -91,12 +91,12 @@ impl Agent {
         self.etcd_at(&self.joined_peers())
     }
 
-    /// Is there, or was there, a cluster that this unit is to be part of?
+    /// Is there, or was there, a cluster that this unit is to be part of? Its own
+    /// past counts only while there are others: what the last unit has is all there is.
     pub fn is_formed(&self) -> bool {
-        let peers = self.file.peers.values();
-        self.file.system_id.is_some()
-            || self.file.formed_before
-            || peers.into_iter().any(|peer| peer.joined || peer.system_id.is_some())
+        let others = self.file.peers.values().any(|peer| peer.joined || peer.system_id.is_some());
+        let has_a_past = self.file.system_id.is_some() || self.file.formed_before;
+        others || (has_a_past && self.file.known_units.len() > 1)
     }
 
     /// Tells texts apart without keeping them.
