@@ -1,20 +1,24 @@
 //! One reconcile for all hooks: observe, compare with what is asked for, do
 //! the next needed thing, set the status.
 
-use super::{engine_server, inputs, peers, repository, start_member, tls};
+use super::{engine_server, inputs, peers, repository, start_member, tls, wal};
 use crate::actions;
 use crate::agent::{Agent, UnitFile, take_lock};
 use crate::cluster::Layout;
 use crate::juju::{Context, Juju, JujuError};
 use crate::model::{AgentError, Role};
-use crate::policy::status::{Condition, active, maintenance, unit_status, waiting};
+use crate::policy::status::{Condition, active, blocked, maintenance, unit_status, waiting};
 use crate::sys::environment::Vars;
 use crate::sys::process::OsUser;
 
 pub(super) async fn reconcile(vars: &Vars, context: &Context, juju: &Juju) -> Result<(), AgentError> {
     let conditions = match juju.storage("pgdata").await.map_err(asked)? {
         None => vec![waiting("waiting for storage `pgdata`")],
-        Some(storage) => on_storage(vars, context, juju, storage).await?,
+        Some(storage) => match on_storage(vars, context, juju, storage.clone()).await {
+            Ok(conditions) => conditions,
+            // Nothing can be written down; an error would only hide why.
+            Err(error) => vec![wal::disk_is_full(&storage, &error).ok_or(error)?],
+        },
     };
     let status = unit_status(&conditions);
     juju.set_status(status.level.word(), &status.message)
@@ -88,6 +92,7 @@ async fn act(
         Err(condition) => {
             // First: the rest may follow from it.
             conditions.insert(0, condition);
+            conditions.extend(wal::disk_condition(agent));
             return Ok(conditions);
         }
     };
@@ -99,6 +104,13 @@ async fn looked_after(agent: &mut Agent, juju: &Juju, role: Role) -> Vec<Conditi
     let mut conditions = Vec::new();
     if let Err(error) = tls::told_services(agent).await {
         conditions.push(waiting(format!("TLS: {}", error.explain())));
+    }
+    if agent.paused {
+        conditions.push(blocked(format!(
+            "Patroni is paused: nobody takes over when the primary fails; juju exec --unit {} -- patronictl -c {} resume",
+            agent.unit,
+            agent.layout().patroni_conf().display()
+        )));
     }
     let of_repository = repository::reconcile(agent, juju, role).await;
     if let Err(error) = engine_server::ensure(agent).await {
