@@ -276,6 +276,12 @@ async fn settle_membership(agent: &Agent, is_leader: bool) -> Result<(), AgentEr
         return Ok(());
     }
     let claim = in_turn(agent, &etcd).await?;
+    let removed = remove_all(&etcd, gone).await;
+    release(&etcd, claim).await;
+    removed
+}
+
+async fn remove_all(etcd: &Etcd, gone: Vec<&EtcdMember>) -> Result<(), AgentError> {
     for member in gone {
         tracing::info!(member = %member.name, "removing the member of a unit that is gone");
         retried("removing the member of a unit that is gone", async || match etcd.remove(&member.id).await {
@@ -284,7 +290,6 @@ async fn settle_membership(agent: &Agent, is_leader: bool) -> Result<(), AgentEr
         })
         .await?;
     }
-    release(&etcd, claim).await;
     Ok(())
 }
 
