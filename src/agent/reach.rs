@@ -117,7 +117,7 @@ impl Agent {
             address: self.file.address.clone(),
             joined: self.file.joined,
             system_id: self.file.system_id,
-            stage: Some(if self.file.joined { self.file.reached } else { self.file.stage }),
+            stage: if self.file.joined { Some(self.file.reached) } else { self.file.announced },
             wants_tls: self.file.wants_tls,
             ca_in_use: self.file.ca_in_use.clone(),
             ca_pending: self.file.ca_pending.clone(),
@@ -197,9 +197,10 @@ mod tests {
             applied_users: users.into(),
             ..UnitFile::default()
         };
-        // Before it takes part, the stage that it is about to start in.
-        let word = agent(file.clone()).word();
-        assert_eq!((word.joined, word.stage), (false, Some(TlsStage::Only)));
+        // Before it takes part, the stage that it will start in, once that is settled.
+        assert_eq!(agent(file.clone()).word().stage, None);
+        let announced = UnitFile { announced: Some(TlsStage::Only), ..file.clone() };
+        assert_eq!(agent(announced).word().stage, Some(TlsStage::Only));
         // Later the one that its services have been brought to.
         let word = agent(UnitFile { joined: true, reached: TlsStage::Plain, ..file }).word();
         let want = Peer {
