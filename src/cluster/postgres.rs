@@ -94,6 +94,13 @@ impl Postgres {
         Ok(row.get(0))
     }
 
+    /// Of a standby: bytes of WAL that it has received and not replayed.
+    pub async fn unreplayed(&self) -> Result<u64, SqlError> {
+        let text = "SELECT coalesce(greatest(pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), 0), 0)::int8";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking how far replay is"))?;
+        Ok(row.get::<_, i64>(0).max(0) as u64)
+    }
+
     /// Bytes of all databases.
     pub async fn size(&self) -> Result<u64, SqlError> {
         let text = "SELECT coalesce(sum(pg_database_size(oid)), 0)::int8 FROM pg_database";

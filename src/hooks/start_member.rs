@@ -59,14 +59,15 @@ async fn may_begin(agent: &mut Agent) -> Result<(), AgentError> {
     if initialized.is_some_and(|id| !id.is_empty()) {
         return replica::choose_source(agent).await;
     }
-    if agent.file.founder == agent.unit.to_string() && !agent.is_formed() {
-        return Ok(());
-    }
-    if agent.file.formed_before && agent.file.peers.values().all(|peer| peer.system_id.is_none()) {
+    let alone = agent.file.peers.values().all(|peer| peer.system_id.is_none());
+    if alone && (agent.file.formed_before || agent.file.system_id.is_some()) {
         return Err(AgentError::refused(
             "the data of this cluster is gone: it was on a storage that this unit no longer has",
             format!("Attach that storage to a new unit, or remove {} and restore a backup", agent.unit),
         ));
+    }
+    if agent.file.founder == agent.unit.to_string() && !agent.is_formed() {
+        return Ok(());
     }
     Err(AgentError::fault("joining the cluster", "no unit has begun it yet".to_owned()))
 }
