@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::inputs::application;
-use super::peers::PEERS;
+use super::peers::PeerRelation;
 use crate::agent::UnitFile;
-use crate::juju::{Context, Juju, JujuError, SecretAnswer};
+use crate::juju::{Juju, JujuError, SecretAnswer};
 use crate::model::AgentError;
 use crate::policy::status::{Condition, blocked, waiting};
 use crate::settings::{Config, SecretUri, SystemUsers};
@@ -19,14 +19,15 @@ const PEER_KEY: &str = "system-users-secret";
 
 pub(super) async fn gather(
     juju: &Juju,
-    context: &Context,
+    peers: Option<&PeerRelation>,
+    is_leader: bool,
     file: &mut UnitFile,
     scratch: &Path,
 ) -> Result<Option<Condition>, AgentError> {
     let config = Config::from_json(&file.config).ok();
     match config.and_then(|config| config.system_users) {
-        Some(uri) => from_users_secret(juju, context, file, scratch, &uri).await,
-        None => from_own_secret(juju, context, file, scratch).await,
+        Some(uri) => from_users_secret(juju, peers, is_leader, file, scratch, &uri).await,
+        None => from_own_secret(juju, peers, is_leader, file, scratch).await,
     }
 }
 
@@ -36,7 +37,8 @@ fn asked(error: JujuError) -> AgentError {
 
 async fn from_users_secret(
     juju: &Juju,
-    context: &Context,
+    peers: Option<&PeerRelation>,
+    is_leader: bool,
     file: &mut UnitFile,
     scratch: &Path,
     uri: &SecretUri,
@@ -54,7 +56,7 @@ async fn from_users_secret(
             // What it leaves out must be the same on all units: no unit makes its own.
             let rest = match SystemUsers::from_content(&content, None) {
                 Ok(_) => None,
-                Err(_) => match own_secret(juju, context, file, scratch).await? {
+                Err(_) => match own_secret(juju, peers, is_leader, file, scratch).await? {
                     Err(condition) => return Ok(Some(condition)),
                     Ok(own) => own.or_else(|| SystemUsers::from_content(&file.users, None).ok()),
                 },
@@ -79,11 +81,12 @@ fn generate() -> Option<SystemUsers> {
 
 async fn from_own_secret(
     juju: &Juju,
-    context: &Context,
+    peers: Option<&PeerRelation>,
+    is_leader: bool,
     file: &mut UnitFile,
     scratch: &Path,
 ) -> Result<Option<Condition>, AgentError> {
-    Ok(match own_secret(juju, context, file, scratch).await? {
+    Ok(match own_secret(juju, peers, is_leader, file, scratch).await? {
         Ok(Some(users)) => {
             file.users = users.to_content();
             None
@@ -97,24 +100,22 @@ async fn from_own_secret(
 /// secret cannot be read.
 async fn own_secret(
     juju: &Juju,
-    context: &Context,
+    peers: Option<&PeerRelation>,
+    is_leader: bool,
     file: &mut UnitFile,
     scratch: &Path,
 ) -> Result<Result<Option<SystemUsers>, Condition>, AgentError> {
-    let Some(peers) = juju.relation_ids(PEERS).await.map_err(asked)?.into_iter().next() else {
-        return Ok(Err(waiting("waiting for the peer relation")));
-    };
-    let bag = juju.app_bag(&peers, &context.unit.application).await.map_err(asked)?;
-    if let Some(uri) = bag.get(PEER_KEY) {
+    let Some(peers) = peers else { return Ok(Err(waiting("waiting for the peer relation"))) };
+    if let Some(uri) = peers.application.get(PEER_KEY) {
         return Ok(Ok(match juju.secret(uri).await.map_err(asked)? {
             SecretAnswer::Content(content) => SystemUsers::from_content(&content, None).ok(),
             SecretAnswer::Denied | SecretAnswer::NotFound => None,
         }));
     }
-    if !juju.is_leader().await.map_err(asked)? {
+    if !is_leader {
         return Ok(Err(waiting("waiting for the leader to make the system users' passwords")));
     }
-    make_own_secret(juju, file, scratch, &peers).await.map(|users| Ok(Some(users)))
+    make_own_secret(juju, file, scratch, &peers.id).await.map(|users| Ok(Some(users)))
 }
 
 /// The secret is kept by Juju only if this hook ends well, so the passwords go
