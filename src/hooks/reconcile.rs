@@ -46,13 +46,14 @@ async fn on_storage(
         Err(busy) => return Ok(vec![maintenance(busy.explain())]),
     };
     let mut file = UnitFile::load(&layout.state())?.unwrap_or_default();
-    let relation = peers::gather(juju, context, &mut file).await.map_err(asked)?;
+    let is_leader = juju.is_leader().await.map_err(asked)?;
+    let relation = peers::gather(juju, context, is_leader, &mut file).await.map_err(asked)?;
     if file.leaving {
         file.save(&layout.state())?;
         return Ok(vec![maintenance("leaving the cluster")]);
     }
-    let is_leader = juju.is_leader().await.map_err(asked)?;
-    let mut conditions = inputs::gather(juju, context, &mut file, &layout.state()).await?;
+    let mut conditions =
+        inputs::gather(juju, context, relation.as_ref(), is_leader, &mut file, &layout.state()).await?;
     file.save(&layout.state())?;
     if file.users.is_empty() {
         conditions.push(waiting("waiting for the system users' passwords"));

@@ -63,7 +63,11 @@ pub fn of_folder(folder: &Path) -> Vec<Process> {
 
 /// Ends one process as an out-of-memory killer does.
 pub fn kill_hard(process: &Process) {
-    kill(Pid::from_raw(process.pid), Signal::SIGKILL).expect("killing it");
+    signal(process, Signal::SIGKILL);
+}
+
+pub fn signal(process: &Process, signal: Signal) {
+    kill(Pid::from_raw(process.pid), signal).expect("sending a signal");
 }
 
 /// Every command line that ever ran on this machine while it watches.

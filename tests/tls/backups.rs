@@ -1,0 +1,40 @@
+//! Backups as scenarios ask for them, and what the repository then holds.
+
+use serde_json::Value;
+
+use super::harness::{Results, Running, until};
+use super::world::{STORE, World};
+
+/// Of `<model>.<application>`.
+pub const STANZA: &str = "tls.postgresql";
+
+impl World {
+    #[track_caller]
+    pub fn backup(&self, unit: &str) -> Results {
+        self.shell.action(unit, &["create-backup"]).ok()
+    }
+
+    /// Entries of list-backups on a unit that have this status.
+    #[track_caller]
+    pub fn listed(&self, unit: &str, status: &str) -> Vec<Value> {
+        let text = self.shell.action(unit, &["list-backups", "format=json"]).ok().get("backups");
+        let mut list: Value = serde_json::from_str(&text).expect("one JSON document");
+        let entries = list["backups"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        entries.into_iter().filter(|entry| entry["status"] == status).collect()
+    }
+
+    /// What the engine said while it made a backup.
+    #[track_caller]
+    pub fn log_of(&self, id: &str) -> String {
+        let key = format!("key=backup/{STANZA}/{id}/backup.log");
+        self.shell.action(STORE, &["get-object", &key]).ok().get("value")
+    }
+
+    /// A backup that takes a while, and is at it.
+    pub fn slow_backup(&'static self, unit: &'static str) -> Running {
+        self.slow(400_000);
+        let running = self.shell.start_action(unit, &["create-backup"]);
+        until(60, "a backup runs", || running.is_over() || !self.processes(unit, "--type=full").is_empty());
+        running
+    }
+}
