@@ -21,7 +21,7 @@ impl World {
 
 pub fn primary_dies_in_mid_backup(world: &'static World) {
     let old = world.primary();
-    world.slow(300_000);
+    world.slow(150_000);
     let unit: &'static str = Box::leak(old.unit.clone().into_boxed_str());
     let running = world.shell.start_action(unit, &["create-backup"]);
     let replica = world.replica();
