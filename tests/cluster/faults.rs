@@ -10,8 +10,8 @@ use crate::harness::{until, until_some};
 impl World {
     #[track_caller]
     fn archives(&self, seat: &Seat) {
-        let segment =
-            seat.sql(self.shell, "SELECT pg_walfile_name(pg_current_wal_lsn()) FROM pg_create_restore_point('scenario')");
+        let segment = seat
+            .sql(self.shell, "SELECT pg_walfile_name(pg_current_wal_lsn()) FROM pg_create_restore_point('scenario')");
         seat.sql(self.shell, "SELECT pg_switch_wal()");
         until(90, &format!("WAL {segment} is archived"), || {
             seat.sql(self.shell, "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver") >= segment
@@ -92,10 +92,7 @@ impl Replaced {
         let engine = "#!/bin/sh\nexec faketime -f -1h /usr/bin/pgbackrest \"$@\"\n";
         executable(&programs.join("pgbackrest"), engine);
         std::fs::rename(charm.join("dispatch"), charm.join("agent")).expect("the agent");
-        let dispatch = format!(
-            "#!/bin/bash\nPATH={}:$PATH exec -a \"$0\" \"${{0%/*}}/agent\"\n",
-            programs.display()
-        );
+        let dispatch = format!("#!/bin/bash\nPATH={}:$PATH exec -a \"$0\" \"${{0%/*}}/agent\"\n", programs.display());
         executable(&charm.join("dispatch"), &dispatch);
         Self(charm)
     }
@@ -182,7 +179,10 @@ pub fn full_disk(world: &'static World) {
     let message = world.says(&unit, "blocked", "the disk is nearly full, PostgreSQL stops when it is: ", 60);
     assert!(message.ends_with("; juju storage --filesystem"), "{message}");
     // Until nothing more can be written.
-    let _ = seat.psql(world.shell, "CREATE TABLE ballast AS SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 200000) i");
+    let _ = seat.psql(
+        world.shell,
+        "CREATE TABLE ballast AS SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 200000) i",
+    );
     let message = world.says(&unit, "blocked", "disk", 60);
     assert!(message.contains("juju storage --filesystem"), "{message}");
     let written = world.writer.written();

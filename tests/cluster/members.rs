@@ -49,7 +49,8 @@ pub fn http(address: &str, port: u16, method: &str, path: &str, authorization: &
     };
     let length = body.len();
     // 1.0: neither chunks nor a connection that stays.
-    let request = format!("{method} {path} HTTP/1.0\r\nHost: {place}\r\n{authorization}Content-Length: {length}\r\n\r\n{body}");
+    let request =
+        format!("{method} {path} HTTP/1.0\r\nHost: {place}\r\n{authorization}Content-Length: {length}\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).ok()?;
     let mut bytes = Vec::new();
     // One that is slow to close has said all it had to say.

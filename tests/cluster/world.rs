@@ -118,8 +118,7 @@ fn build() -> World {
     shell.juju(&["deploy", &charm("postgresql"), APP]).ok();
     let store = [&charm("object-storage"), "object-storage", "--config", "bucket=backups", "--config"];
     shell.juju(&[&["deploy"], &store[..], &[&format!("path={PATH}")]].concat()).ok();
-    let world =
-        World { shell, writer: Writer::new(shell), namespaces, storages: Mutex::default() };
+    let world = World { shell, writer: Writer::new(shell), namespaces, storages: Mutex::default() };
     let up = || world.seats().first().is_some_and(|seat| seat.status.0 == "active") && world.store_is_up();
     until(180, "a cluster of one comes up", up);
     let first = world.seats().remove(0);
@@ -268,7 +267,9 @@ impl World {
                 (last.0 == level && last.1.contains(part)).then(|| last.1.clone())
             })
         }));
-        seen.unwrap_or_else(|_| panic!("{unit} is not {level} with `{part}` in {seconds} s, but {}: {}", last.0, last.1))
+        seen.unwrap_or_else(|_| {
+            panic!("{unit} is not {level} with `{part}` in {seconds} s, but {}: {}", last.0, last.1)
+        })
     }
 
     fn diagnosis(&self) -> String {
