@@ -2,7 +2,7 @@
 //! not answer becomes Unknown, with its why.
 
 use crate::agent::Agent;
-use crate::cluster::{MemberState, PatroniError};
+use crate::cluster::{MemberState, PatroniError, SqlError};
 use crate::engine::pgbackrest::EngineError;
 use crate::model::{Catalog, Observed, Role, TlsStage, UnitName, error_chain};
 use crate::policy::{Facts, MAX_LAG};
@@ -18,8 +18,7 @@ pub async fn facts(agent: &Agent, restore_under_way: Option<String>, catalog: &O
         planned_units: Observed::Known(agent.file.planned_units),
         role: map(&own, |member| member.role),
         member_running: map(&own, |member| member.running),
-        // Units change over one by one: the engine reaches all of them when this one takes TLS alone.
-        tls: agent.member.stage == TlsStage::Only,
+        tls: tls(agent),
         replica_lag_bytes: lag(agent, &own).await,
         primary_unit: find(agent, &members, |member| member.role == Role::Primary),
         healthiest_replica: healthiest_replica(agent, &members),
@@ -80,27 +79,41 @@ fn find(
     members.known()?.iter().find(|member| wanted(member)).and_then(|member| unit_of(agent, member))
 }
 
-/// One that could be backed up from: it runs and keeps up.
+/// Units change over one by one: until all of them take TLS alone, the primary backs up.
+fn tls(agent: &Agent) -> bool {
+    let peers = agent.file.peers.values().filter(|peer| peer.joined);
+    agent.file.reached == TlsStage::Only && peers.into_iter().all(|peer| peer.stage == Some(TlsStage::Only))
+}
+
+/// One that could be backed up from: it runs, keeps up, and is on the timeline
+/// of the primary (after a failover one can wait on another, and seem well).
 fn healthiest_replica(agent: &Agent, members: &Observed<Vec<MemberState>>) -> Option<UnitName> {
-    let replicas = members.known()?.iter().filter(|member| member.role == Role::Replica && member.running);
-    let keeping_up = replicas.filter_map(|member| Some((member.lag.filter(|lag| *lag <= MAX_LAG)?, member)));
+    let members = members.known()?;
+    let timeline = members.iter().find(|member| member.role == Role::Primary)?.timeline;
+    let well = |member: &&MemberState| member.role == Role::Replica && member.running && member.timeline == timeline;
+    let keeping_up =
+        members.iter().filter(well).filter_map(|member| Some((member.lag.filter(|lag| *lag <= MAX_LAG)?, member)));
     keeping_up.min_by_key(|(lag, _)| *lag).and_then(|(_, member)| unit_of(agent, member))
 }
 
 /// Patroni counts what has been received; a backup waits for what is replayed.
 async fn lag(agent: &Agent, own: &Observed<MemberState>) -> Observed<Option<u64>> {
     let received = map(own, |member| member.lag);
-    if !matches!(received, Observed::Known(Some(_))) || own.known().is_some_and(|own| own.role == Role::Primary) {
+    let Observed::Known(Some(received_lag)) = received else { return received };
+    if own.known().is_some_and(|own| own.role == Role::Primary) {
         return received;
     }
-    let unreplayed = match agent.postgres().await {
-        Ok(session) => session.unreplayed().await,
-        Err(error) => Err(error),
-    };
-    match unreplayed {
-        Ok(bytes) => map(&received, |lag| lag.map(|lag| lag.saturating_add(bytes))),
+    match replay(agent).await {
+        Ok((true, unreplayed)) => Observed::Known(Some(received_lag.saturating_add(unreplayed))),
+        Ok((false, _)) => Observed::Known(None),
         Err(error) => Observed::unknown(error_chain(&error)),
     }
+}
+
+/// Does it stream, and what has it yet to replay?
+async fn replay(agent: &Agent) -> Result<(bool, u64), SqlError> {
+    let session = agent.postgres().await?;
+    Ok((session.is_streaming().await?, session.unreplayed().await?))
 }
 
 /// Members are named after their units: `postgresql-0` is `postgresql/0`.
@@ -132,7 +145,10 @@ async fn engine_busy(agent: &Agent, catalog: &Observed<Catalog>) -> Observed<Opt
         return Observed::Known(Some(format!("a backup is running on {}", agent.unit)));
     }
     let elsewhere = match agent.claimed_backup().await {
-        Ok(note) => note.map(|note| format!("a backup is running on {}", note.unit)),
+        // Our own is of an action that was killed.
+        Ok(note) => note
+            .filter(|note| note.unit != agent.unit.to_string())
+            .map(|note| format!("a backup is running on {}", note.unit)),
         Err(error) => return Observed::unknown(error.explain()),
     };
     let somewhere = catalog.known().filter(|catalog| catalog.lock_held).map(|_| "a backup is running".to_owned());

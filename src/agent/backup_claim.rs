@@ -57,6 +57,11 @@ impl Agent {
         }
         let etcd = self.etcd()?;
         let text = serde_json::to_string(note).map_err(|error| AgentError::Bug(error.to_string()))?;
+        let left = self.claimed_backup().await?.is_some_and(|left| left.unit == note.unit);
+        if left {
+            // Of an action of ours that was killed: this one holds the unit's lock.
+            etcd.delete(KEY).await.map_err(failed)?;
+        }
         match etcd.claim(KEY, &text, LIFE).await.map_err(failed)? {
             Claimed::Ours(claim) => {
                 let keeper = tokio::spawn(keep(etcd.clone(), claim.clone(), self.engine(), note.clone()));

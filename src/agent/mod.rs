@@ -3,6 +3,7 @@
 mod backup_claim;
 mod reach;
 mod tls_file;
+mod turn;
 mod unit_file;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::sys::services::Services;
 
 pub use backup_claim::{BackupClaim, BackupNote};
 pub use tls_file::{Held, Request, TlsFile};
+pub use turn::Turn;
 pub use unit_file::{RepositoryRecord, UnitFile};
 
 /// The OS user of the database; Debian's packages make it.
@@ -31,6 +33,8 @@ pub struct Agent {
     pub unit: UnitName,
     pub stanza: Stanza,
     pub file: UnitFile,
+    /// This unit makes the data of the cluster, which has none yet.
+    pub begins: bool,
     /// Somebody told Patroni to do nothing by itself.
     pub paused: bool,
     /// The command by which a replica that has no data yet gets it from the repository.
@@ -60,7 +64,17 @@ impl Agent {
             runner: runner.clone(),
             services,
         };
-        Ok(Self { runner, user, member, unit, stanza, file, paused: false, replica_from_repository: None })
+        Ok(Self {
+            runner,
+            user,
+            member,
+            unit,
+            stanza,
+            file,
+            begins: false,
+            paused: false,
+            replica_from_repository: None,
+        })
     }
 
     pub fn layout(&self) -> &Layout {
@@ -114,6 +128,22 @@ impl Agent {
         Postgres::connect(&self.layout().run(), "postgres").await
     }
 
+    /// What Patroni is to have read.
+    pub fn patroni_conf_digest(&self) -> String {
+        let text = crate::sys::files::read(&self.layout().patroni_conf()).ok().flatten();
+        self.digest(&[&text.unwrap_or_default()])
+    }
+
+    /// Does PostgreSQL listen on the unit's address? Where it cannot be asked, yes.
+    pub async fn postgres_listens(&self) -> bool {
+        let Ok(session) = self.postgres().await else { return true };
+        session.listen_addresses().await.is_ok_and(|addresses| addresses.contains(&self.file.address))
+    }
+
+    pub fn has_data(&self) -> bool {
+        crate::sys::files::exists(&self.layout().data().join("PG_VERSION"))
+    }
+
     /// What archiving should be now, a restore aside.
     pub fn archiving(&self) -> Archiving {
         if self.file.archives { Archiving::Push { stanza: self.stanza.to_string() } } else { Archiving::Discard }
@@ -134,6 +164,7 @@ impl Agent {
             trust: &self.member.trust,
             bin_dir: &bin_dir,
             archiving,
+            may_begin: self.begins || self.has_data(),
             replica_from_repository: self.replica_from_repository.as_deref(),
             archive_timeout: self.config()?.archive_timeout.as_secs() as u32,
             operator: &users.operator,

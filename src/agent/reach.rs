@@ -117,7 +117,7 @@ impl Agent {
             address: self.file.address.clone(),
             joined: self.file.joined,
             system_id: self.file.system_id,
-            stage: Some(if self.file.joined { self.file.reached } else { self.file.stage }),
+            stage: if self.file.joined { Some(self.file.reached) } else { self.file.announced },
             wants_tls: self.file.wants_tls,
             ca_in_use: self.file.ca_in_use.clone(),
             ca_pending: self.file.ca_pending.clone(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Agent;
 use crate::certificate::{Bundle, Certificate, Issued, Subject, UnitKey};
+use crate::cluster::Layout;
 use crate::model::AgentError;
 use crate::policy::tls::{InUse, Validity};
 use crate::secrets::{ExposeSecret, SecretString};
@@ -85,7 +86,9 @@ impl Held {
     pub fn facts(&self, subject: &Subject) -> Option<InUse> {
         let certificate = self.certificate()?;
         let validity = Validity { not_before: certificate.not_before, not_after: certificate.not_after };
-        Some(InUse { validity, covers_subject: certificate.covers(subject), is_bridge: self.bridge })
+        // The engine on the other units lets in by the common name.
+        let covers_subject = certificate.covers(subject) && certificate.common_name == subject.common_name();
+        Some(InUse { validity, covers_subject, is_bridge: self.bridge })
     }
 
     /// Key, leaf and intermediates in one text.
@@ -105,6 +108,26 @@ impl TlsFile {
         })
     }
 
+    /// Removes all of it, and what the services read.
+    pub fn forget(layout: &Layout) -> std::io::Result<()> {
+        files::remove_file(&layout.state().join(NAME))?;
+        files::remove_file(&layout.unit_pem())?;
+        files::remove_file(&layout.trusted())?;
+        Self::forget_trusted_but(layout, "")
+    }
+
+    /// Sets of authorities under names of their own, all but the present one.
+    pub fn forget_trusted_but(layout: &Layout, present: &str) -> std::io::Result<()> {
+        let kept = layout.trusted_as(present);
+        for name in files::names_in(&layout.etc())? {
+            let path = layout.etc().join(&name);
+            if name.starts_with("trusted-") && path != kept {
+                files::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     pub fn save(&self, agent: &Agent) -> Result<(), AgentError> {
         let text = serde_json::to_vec(self).map_err(|error| AgentError::Bug(error.to_string()))?;
         let written = files::write(&agent.layout().state().join(NAME), &text, &Access::Private);
@@ -120,20 +143,16 @@ impl TlsFile {
     }
 
     /// Puts what is in use, and who is trusted, where the services read it.
-    /// Answers whether anything changed.
-    pub fn install(&self, agent: &Agent, trusted: &Bundle) -> Result<bool, AgentError> {
+    pub fn install(&self, agent: &Agent, trusted: &Bundle) -> Result<(), AgentError> {
         let failed = |error| AgentError::fault("writing the unit's certificate", error);
         let access = Access::ReadableBy(agent.user.clone());
         let layout = agent.layout();
-        let mut changed = false;
-        if let Some(held) = &self.in_use {
-            changed |= files::write(&layout.unit_pem(), held.pem().as_bytes(), &access).map_err(failed)?;
-            let trusted = trusted.to_pem();
-            changed |= files::write(&layout.trusted(), trusted.as_bytes(), &access).map_err(failed)?;
-            // Patroni's REST API takes other authorities over by another name only.
-            let named = layout.trusted_as(&agent.digest(&[&trusted]));
-            files::write(&named, trusted.as_bytes(), &access).map_err(failed)?;
-        }
-        Ok(changed)
+        let Some(held) = &self.in_use else { return Ok(()) };
+        let trusted = trusted.to_pem();
+        // Patroni's REST API takes other authorities over by another name only.
+        let named = layout.trusted_as(&agent.digest(&[&trusted]));
+        files::write(&named, trusted.as_bytes(), &access).map_err(failed)?;
+        files::write(&layout.trusted(), trusted.as_bytes(), &access).map_err(failed)?;
+        files::write(&layout.unit_pem(), held.pem().as_bytes(), &access).map(drop).map_err(failed)
     }
 }

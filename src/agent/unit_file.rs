@@ -39,6 +39,8 @@ pub struct UnitFile {
     pub formed_before: bool,
     /// How our services speak to those of the other units.
     pub stage: TlsStage,
+    /// The stage in which this unit will start, as it tells the others.
+    pub announced: Option<TlsStage>,
     /// The stage that they have been brought to.
     pub reached: TlsStage,
     /// TLS is wanted: an authority is related.
@@ -49,8 +51,8 @@ pub struct UnitFile {
     /// Fingerprints of the authorities that our services are to trust, and do.
     pub will_trust: BTreeSet<String>,
     pub trusts: BTreeSet<String>,
-    /// Services have to read certificates again.
-    pub certificates_changed: bool,
+    /// The certificates that services read last.
+    pub certificates_told: String,
     /// Tells the sets of authorities apart that our services trust.
     pub trust: String,
     pub etcd_start: Option<EtcdStart>,
@@ -78,8 +80,11 @@ pub struct UnitFile {
     pub repository_ready: bool,
     /// How far WAL was when a hook looked last.
     pub wal_seen: Option<(u64, DateTime<Utc>)>,
-    /// Since when this replica is on a timeline that the cluster has left.
-    pub astray_since: Option<DateTime<Utc>>,
+    /// Since when this replica is on a timeline that the cluster has left, and
+    /// has replayed nothing: `0/3000028`.
+    pub astray_since: Option<(DateTime<Utc>, String)>,
+    /// The patroni.yml that Patroni read last.
+    pub patroni_told: String,
     /// What pgBackRest's server read last.
     pub engine_server_told: String,
     /// WAL goes to a repository: stays true while one is related and sick.

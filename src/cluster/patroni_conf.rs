@@ -56,6 +56,9 @@ pub struct PatroniConf<'a> {
     pub trust: &'a str,
     pub bin_dir: &'a str,
     pub archiving: &'a Archiving,
+    /// This unit has the data of the cluster, or is the one to make it: no other
+    /// may ever begin a second one.
+    pub may_begin: bool,
     /// The command that builds a replica from the repository; `None` copies from the primary.
     pub replica_from_repository: Option<&'a str>,
     /// Seconds after which PostgreSQL closes a segment that is not full; 0 = never.
@@ -80,7 +83,7 @@ impl PatroniConf<'_> {
     }
 
     fn document(&self) -> Value {
-        json!({
+        let mut document = json!({
             "scope": self.scope,
             "namespace": "/service/",
             "name": self.member,
@@ -88,9 +91,12 @@ impl PatroniConf<'_> {
             "etcd3": self.etcd3(),
             "restapi": self.restapi(),
             "ctl": self.ctl(),
-            "bootstrap": {"dcs": dynamic_configuration(), "initdb": initdb()},
             "postgresql": self.postgresql(),
-        })
+        });
+        if self.may_begin {
+            add(&mut document, json!({"bootstrap": {"dcs": dynamic_configuration(), "initdb": initdb()}}));
+        }
+        document
     }
 
     fn pem(&self) -> (String, String) {
@@ -144,7 +150,7 @@ impl PatroniConf<'_> {
         let mut user = json!({"username": name, "password": password.expose_secret()});
         if self.stage.dials_tls() {
             let (_, trusted) = self.pem();
-            add(&mut user, json!({"sslmode": "verify-ca", "sslrootcert": trusted}));
+            add(&mut user, json!({"sslmode": "verify-full", "sslrootcert": trusted}));
         }
         user
     }
@@ -282,6 +288,7 @@ mod tests {
             etcd_user: "member-1",
             stage,
             trust: "1",
+            may_begin: true,
             replica_from_repository: None,
             bin_dir: "/usr/lib/postgresql/15/bin",
             archiving,
@@ -314,6 +321,7 @@ mod tests {
             etcd_user: "off",
             stage: TlsStage::Plain,
             trust: "",
+            may_begin: true,
             replica_from_repository: None,
             bin_dir: "/b",
             archiving: &Archiving::Discard,
@@ -352,8 +360,8 @@ mod tests {
             // stage  etcd    knows certificates  REST   to others            ssl    replication
             (Plain,   "http",  false,             false, Value::Null,         "off", "host"),
             (Accept,  "http",  true,              false, Value::Null,         "on",  "host"),
-            (Dial,    "http",  true,              true,  json!("verify-ca"),  "on",  "host"),
-            (Only,    "https", true,              true,  json!("verify-ca"),  "on",  "hostssl"),
+            (Dial,    "http",  true,              true,  json!("verify-full"),  "on",  "host"),
+            (Only,    "https", true,              true,  json!("verify-full"),  "on",  "hostssl"),
         ];
         for (stage, etcd, certificates, rest, sslmode, ssl, replication) in table {
             let got = in_stage(stage, &Archiving::Discard);

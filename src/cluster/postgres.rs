@@ -165,6 +165,19 @@ impl Postgres {
         self.run("proving that it takes writes", "BEGIN; SELECT pg_current_xact_id(); COMMIT").await
     }
 
+    pub async fn listen_addresses(&self) -> Result<String, SqlError> {
+        let text = "SELECT setting FROM pg_settings WHERE name = 'listen_addresses'";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking for listen_addresses"))?;
+        Ok(row.get(0))
+    }
+
+    /// Of a standby: how far it has replayed.
+    pub async fn replayed(&self) -> Result<Option<String>, SqlError> {
+        let text = "SELECT pg_last_wal_replay_lsn()::text";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking how far replay is"))?;
+        Ok(row.get(0))
+    }
+
     pub async fn archive_command(&self) -> Result<String, SqlError> {
         let text = "SELECT setting FROM pg_settings WHERE name = 'archive_command'";
         let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking for archive_command"))?;

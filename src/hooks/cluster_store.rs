@@ -6,24 +6,21 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::agent::Agent;
-use crate::cluster::{Claim, Claimed, Etcd, EtcdError, EtcdMember, Own, Step, next_step, urls};
+use crate::cluster::{Etcd, EtcdError, EtcdMember, Own, Step, next_step, urls};
+use crate::juju::Juju;
 use crate::model::AgentError;
 use crate::sys::services::ServiceError;
 
-/// One unit at a time changes the membership, or is away for a moment.
-const CLAIM: &str = "/pg-backup-agent/membership";
-/// A unit that is killed meanwhile lets the others go on after this.
-const CLAIM_LIFE: Duration = Duration::from_secs(60);
-/// How long a hook waits for another unit's turn to be over.
-const TURN: Duration = Duration::from_secs(120);
 /// etcd refuses changes for some seconds after each.
 const CHANGE: Duration = Duration::from_secs(45);
 const READY: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(300);
+/// Between two units that leave: the others elect a leader at most once in this time.
+const PACE: Duration = Duration::from_secs(8);
 
-pub(super) async fn ensure(agent: &mut Agent, is_leader: bool) -> Result<(), AgentError> {
+pub(super) async fn ensure(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<(), AgentError> {
     if agent.member.etcd_runs().await {
-        look_after(agent, is_leader).await?;
+        look_after(agent, juju, is_leader).await?;
     } else {
         come_up(agent).await?;
     }
@@ -57,11 +54,7 @@ async fn come_up(agent: &mut Agent) -> Result<(), AgentError> {
         formed: agent.is_formed(),
     };
     match next_step(&own, seen.as_deref()) {
-        Step::Found => {
-            agent.file.etcd_start = Some(agent.member.founding());
-            agent.save()?;
-            start(agent).await
-        }
+        Step::Found => found(agent).await,
         Step::Resume => {
             if let Some(member) = seen.iter().flatten().find(|member| member.name == agent.member.name) {
                 move_to_present_address(agent, &others, member).await?;
@@ -70,17 +63,23 @@ async fn come_up(agent: &mut Agent) -> Result<(), AgentError> {
         }
         Step::Join { remove } => join(agent, &others, remove.as_deref()).await,
         Step::Start => join(agent, &others, None).await,
-        Step::Forget => {
-            forget(agent)?;
-            join(agent, &others, None).await
-        }
+        Step::Forget => join(agent, &others, None).await,
         Step::Wait { why } => Err(AgentError::fault("entering the cluster store", why.to_owned())),
     }
 }
 
-fn forget(agent: &Agent) -> Result<(), AgentError> {
-    let forgotten = agent.member.forget_etcd_data();
-    forgotten.map_err(|error| AgentError::fault("removing the data of a member that is no more", error))
+/// Once it has begun, this unit's etcd is one that joined: should its data ever
+/// be lost, it must not begin another cluster store by itself.
+async fn found(agent: &mut Agent) -> Result<(), AgentError> {
+    agent.file.etcd_start = Some(agent.member.founding());
+    agent.save()?;
+    start(agent).await?;
+    if let Some(start) = &mut agent.file.etcd_start {
+        start.existing = true;
+    }
+    agent.save()?;
+    agent.member.restart_etcd(&agent.etcd_start()).await.map_err(service_fault)?;
+    ready(agent).await
 }
 
 /// Starts what has a place in the cluster store.
@@ -119,31 +118,32 @@ async fn retried(doing: &'static str, change: impl AsyncFn() -> Result<(), EtcdE
     }
 }
 
+async fn remove(etcd: &Etcd, id: &str) -> Result<(), AgentError> {
+    retried("removing a member of the cluster store", async || match etcd.remove(id).await {
+        Err(error) if error.says("member not found") => Ok(()),
+        other => other,
+    })
+    .await
+}
+
 /// Without a vote first, so that the quorum never hangs on one that may not come.
-async fn join(agent: &mut Agent, others: &Etcd, remove: Option<&str>) -> Result<(), AgentError> {
-    let claim = in_turn(agent, others).await?;
-    let outcome = join_in_turn(agent, others, remove).await;
-    release(others, claim).await;
+async fn join(agent: &mut Agent, others: &Etcd, left: Option<&str>) -> Result<(), AgentError> {
+    let turn = agent.turn(others).await?;
+    let outcome = join_in_turn(agent, others, left).await;
+    turn.give_back().await;
     outcome
 }
 
-async fn join_in_turn(agent: &mut Agent, others: &Etcd, remove: Option<&str>) -> Result<(), AgentError> {
-    if let Some(id) = remove {
-        retried("removing what was left of this unit in the cluster store", async || match others.remove(id).await {
-            Err(error) if error.says("member not found") => Ok(()),
-            other => other,
-        })
-        .await?;
+async fn join_in_turn(agent: &mut Agent, others: &Etcd, left: Option<&str>) -> Result<(), AgentError> {
+    // A service manager may be starting it again and again.
+    agent.member.stop_etcd().await.map_err(service_fault)?;
+    if let Some(id) = left {
+        remove(others, id).await?;
     }
-    if !agent.member.etcd_has_data() {
-        forget(agent)?;
-    }
+    let forgotten = agent.member.forget_etcd_data();
+    forgotten.map_err(|error| AgentError::fault("removing the data of a member that is no more", error))?;
     let wanted = wanted_peer_url(agent);
-    retried("being added to the cluster store", async || match others.add_learner(&wanted).await {
-        Err(error) if error.says("Peer URLs already exists") => Ok(()),
-        other => other.map(drop),
-    })
-    .await?;
+    retried("being added to the cluster store", async || add(others, &wanted).await).await?;
     let members = others.members_for_sure().await.map_err(etcd_fault("listing the cluster store's members"))?;
     agent.file.etcd_start = Some(agent.member.joining(&members));
     agent.save()?;
@@ -151,61 +151,44 @@ async fn join_in_turn(agent: &mut Agent, others: &Etcd, remove: Option<&str>) ->
     promote(agent, others).await
 }
 
+/// What is there by our address already must be a learner that never started:
+/// another would remember votes that we have forgotten.
+async fn add(others: &Etcd, wanted: &str) -> Result<(), EtcdError> {
+    match others.add_learner(wanted).await {
+        Err(error) if error.says("Peer URLs already exists") => {
+            let members = others.members_for_sure().await?;
+            match members.iter().find(|member| member.peer_urls.iter().any(|url| url == wanted)) {
+                Some(member) if member.name.is_empty() && member.learner => Ok(()),
+                Some(member) => others.remove(&member.id).await.and(Err(error)),
+                None => Err(error),
+            }
+        }
+        other => other.map(drop),
+    }
+}
+
 async fn promote(agent: &Agent, others: &Etcd) -> Result<(), AgentError> {
     let ours = urls::etcd_peer_any(&agent.member.address);
-    let deadline = Instant::now() + CHANGE;
-    loop {
-        let members = others.members().await.map_err(etcd_fault("listing the cluster store's members"))?;
-        let mine = members.iter().find(|member| member.peer_urls.iter().any(|url| ours.contains(url)));
-        let outcome = match mine {
+    retried("getting a vote in the cluster store", async || {
+        let members = others.members_for_sure().await?;
+        match members.iter().find(|member| member.peer_urls.iter().any(|url| ours.contains(url))) {
             Some(member) if member.learner => others.promote(&member.id).await,
-            Some(_) => return Ok(()),
+            Some(_) => Ok(()),
             None => Err(EtcdError::Refused { message: "this unit was removed again".to_owned() }),
-        };
-        match outcome {
-            Ok(()) => return Ok(()),
-            Err(error) if Instant::now() >= deadline => return Err(etcd_fault("getting a vote")(error)),
-            Err(_) => tokio::time::sleep(POLL).await,
         }
-    }
-}
-
-/// Waits until no other unit changes the membership. `None`: the turn is ours
-/// from a hook that was killed.
-async fn in_turn(agent: &Agent, etcd: &Etcd) -> Result<Option<Claim>, AgentError> {
-    in_turn_for(agent, etcd, CLAIM_LIFE).await
-}
-
-async fn in_turn_for(agent: &Agent, etcd: &Etcd, life: Duration) -> Result<Option<Claim>, AgentError> {
-    let own = agent.unit.to_string();
-    let deadline = Instant::now() + TURN;
-    loop {
-        let why = match etcd.claim(CLAIM, &own, life).await {
-            Ok(Claimed::Ours(claim)) => return Ok(Some(claim)),
-            Ok(Claimed::Theirs(unit)) if unit == own => return Ok(None),
-            Ok(Claimed::Theirs(unit)) => format!("{unit} is being changed"),
-            Err(error) => crate::model::error_chain(&error),
-        };
-        if Instant::now() >= deadline {
-            return Err(AgentError::fault("waiting for a turn in the cluster store", why));
-        }
-        tokio::time::sleep(POLL).await;
-    }
-}
-
-/// It ends by itself where this does not reach etcd.
-async fn release(etcd: &Etcd, claim: Option<Claim>) {
-    let Some(claim) = claim else { return };
-    if let Err(error) = etcd.release(&claim).await {
-        tracing::info!("a claim was not released, it runs out: {}", crate::model::error_chain(&error));
-    }
+    })
+    .await
 }
 
 /// It runs: is it where, and what, it should be?
-async fn look_after(agent: &mut Agent, is_leader: bool) -> Result<(), AgentError> {
+async fn look_after(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<(), AgentError> {
+    let start = agent.etcd_start();
+    // Of another stage it may not listen where we would ask.
+    if !agent.member.etcd_runs_as(&start).await {
+        restart(agent).await?;
+    }
     if agent.member.etcd_ready(&agent.etcd()?, Duration::from_secs(10)).await {
-        restart_if_changed(agent).await?;
-        return settle_membership(agent, is_leader).await;
+        return settle_membership(agent, juju, is_leader).await;
     }
     let others = agent.etcd_of_others()?;
     if others.has_endpoints()
@@ -220,20 +203,51 @@ async fn look_after(agent: &mut Agent, is_leader: bool) -> Result<(), AgentError
         tracing::warn!("most members of the cluster store were removed from the model: going on with this unit's data");
         let alone = agent.etcd()?.with_endpoints(vec![urls::etcd_client(&agent.member.address, agent.member.stage)]);
         agent.member.start_etcd_alone(&alone, &agent.etcd_start()).await.map_err(service_fault)?;
-        return ready(agent).await;
     }
-    restart_if_changed(agent).await?;
     ready(agent).await
 }
 
+/// One unit at a time is away, so that the quorum stays. Where there is none,
+/// there is none to lose.
+async fn restart(agent: &Agent) -> Result<(), AgentError> {
+    let start = agent.etcd_start();
+    let others = agent.etcd_of_others()?;
+    if !others.has_endpoints() || !have_quorum(&others).await {
+        return agent.member.restart_etcd(&start).await.map_err(service_fault);
+    }
+    let turn = agent.turn(&others).await?;
+    let restarted = match agent.member.restart_etcd(&start).await {
+        Ok(()) => ready(agent).await,
+        Err(error) => Err(service_fault(error)),
+    };
+    turn.give_back().await;
+    restarted
+}
+
+/// An election takes a moment.
+async fn have_quorum(others: &Etcd) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while others.members_for_sure().await.is_err() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    true
+}
+
 /// No quorum can come together any more: those that would make it are no longer
-/// units. Juju's leader decides, so that no two units go on each alone.
+/// units. Juju's leader decides, so that no two units go on each alone; and only
+/// when every unit that is left has said that it is of the same members.
 async fn most_are_gone_for_good(agent: &Agent) -> bool {
     let Ok(etcd) = agent.etcd() else { return false };
     let Ok(members) = etcd.members().await else { return false };
+    let all_spoke = agent.file.peers.len() + 1 >= agent.file.known_units.len();
+    let listed = |unit: &str| members.iter().any(|member| member.name == unit.replace('/', "-"));
+    let others_are_ours = agent.file.peers.iter().all(|(unit, peer)| !peer.joined || listed(unit));
     let voters: Vec<_> = members.iter().filter(|member| !member.learner).collect();
     let left = voters.iter().filter(|member| is_known(agent, member)).count();
-    voters.len() > 1 && left < voters.len() / 2 + 1
+    all_spoke && others_are_ours && voters.len() > 1 && left < voters.len() / 2 + 1
 }
 
 fn is_known(agent: &Agent, member: &EtcdMember) -> bool {
@@ -241,50 +255,30 @@ fn is_known(agent: &Agent, member: &EtcdMember) -> bool {
     member.name == agent.member.name || agent.file.known_units.iter().any(named)
 }
 
-/// One unit at a time is away: the quorum stays.
-async fn restart_if_changed(agent: &Agent) -> Result<(), AgentError> {
-    let start = agent.etcd_start();
-    if agent.member.etcd_runs_as(&start).await {
-        return Ok(());
-    }
-    let others = agent.etcd_of_others()?;
-    if !others.has_endpoints() {
-        agent.member.restart_etcd(&start).await.map_err(service_fault)?;
-        return ready(agent).await;
-    }
-    let claim = in_turn(agent, &others).await?;
-    let restarted = match agent.member.restart_etcd(&start).await {
-        Ok(()) => ready(agent).await,
-        Err(error) => Err(service_fault(error)),
-    };
-    release(&others, claim).await;
-    restarted
-}
-
-async fn settle_membership(agent: &Agent, is_leader: bool) -> Result<(), AgentError> {
+async fn settle_membership(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<(), AgentError> {
     let etcd = agent.etcd()?;
-    let members = etcd.members().await.map_err(etcd_fault("listing the cluster store's members"))?;
+    let list = async || etcd.members().await.map_err(etcd_fault("listing the cluster store's members"));
+    let members = list().await?;
     if let Some(member) = members.iter().find(|member| member.name == agent.member.name) {
         if member.learner {
             promote(agent, &agent.etcd_of_others()?).await?;
         }
         move_to_present_address(agent, &etcd, member).await?;
     }
-    let gone: Vec<_> = members.iter().filter(|member| is_gone(agent, member)).collect();
-    if gone.is_empty() || !is_leader {
+    if !is_leader || !members.iter().any(|member| is_gone(agent, member)) {
         return Ok(());
     }
-    let claim = in_turn(agent, &etcd).await?;
-    for member in gone {
+    let turn = agent.turn(&etcd).await?;
+    // Waiting took time: a unit may have come meanwhile.
+    let units = juju.units().await.map_err(|error| AgentError::fault("asking Juju for the units", error))?;
+    agent.file.known_units.extend(units.into_iter().map(|(unit, _)| unit));
+    let mut outcome = Ok(());
+    for member in list().await?.iter().filter(|member| is_gone(agent, member)) {
         tracing::info!(member = %member.name, "removing the member of a unit that is gone");
-        retried("removing the member of a unit that is gone", async || match etcd.remove(&member.id).await {
-            Err(error) if error.says("member not found") => Ok(()),
-            other => other,
-        })
-        .await?;
+        outcome = outcome.and(remove(&etcd, &member.id).await);
     }
-    release(&etcd, claim).await;
-    Ok(())
+    turn.give_back().await;
+    outcome
 }
 
 /// Its unit is no longer in the model. One that was added and never started has
@@ -298,20 +292,15 @@ fn is_gone(agent: &Agent, member: &EtcdMember) -> bool {
     all_spoke && !addresses.flat_map(|address| urls::etcd_peer_any(address)).any(|url| member.peer_urls.contains(&url))
 }
 
-/// Leaves for good, while the others still count us: their quorum shrinks with
-/// us. The turn is not given back: it runs out, so that two units that leave do
-/// not cost the cluster one election after the other.
+/// Leaves for good, while the others still count us: their quorum shrinks with us.
 pub(super) async fn leave(agent: &Agent) -> Result<(), AgentError> {
-    const PACE: Duration = Duration::from_secs(8);
     let others = agent.etcd_of_others()?;
-    in_turn_for(agent, &others, PACE).await?;
+    agent.paced_turn(&others, PACE).await?;
     let members = others.members_for_sure().await.map_err(etcd_fault("listing the cluster store's members"))?;
-    let Some(member) = members.into_iter().find(|member| member.name == agent.member.name) else { return Ok(()) };
-    retried("leaving the cluster store", async || match others.remove(&member.id).await {
-        Err(error) if error.says("member not found") => Ok(()),
-        other => other,
-    })
-    .await
+    match members.iter().find(|member| member.name == agent.member.name) {
+        Some(member) => remove(&others, &member.id).await,
+        None => Ok(()),
+    }
 }
 
 /// Makes our user if it is not there, and remembers that our services enter by it.

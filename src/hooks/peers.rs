@@ -38,9 +38,6 @@ pub(super) async fn gather(
 ) -> Result<Option<PeerRelation>, JujuError> {
     let units = juju.units().await?;
     let own = context.unit.to_string();
-    if file.unit != own {
-        file.begin_as(own.clone());
-    }
     file.leaving |= units.iter().any(|(unit, stays)| *unit == own && !stays);
     if file.leaving {
         // Juju shows us no peers any more; those we knew are still there.
@@ -76,7 +73,8 @@ fn word_of(bag: &Bag) -> Peer {
 }
 
 /// The leader names itself when nobody was named, or when the one who was is
-/// gone. Once there is a cluster it means nothing any more.
+/// gone, and no other unit has or may have a cluster: one that has not said a
+/// word yet may. Once there is a cluster it means nothing any more.
 async fn name_founder(
     juju: &Juju,
     is_leader: bool,
@@ -87,8 +85,13 @@ async fn name_founder(
     let named = relation.application.get(FOUNDER).cloned();
     // Goal state, not the relation's list: a unit that is away has not joined it yet.
     let there = named.as_ref().is_some_and(|unit| *unit == own || file.known_units.contains(unit));
+    let others = file.known_units.iter().filter(|unit| **unit != own);
+    let silent =
+        others.map(|unit| file.peers.get(unit)).any(|peer| peer.is_none_or(|peer| *peer == spoken_nothing(peer)));
+    let begun = file.peers.values().any(|peer| peer.joined || peer.system_id.is_some());
     file.founder = match named {
         Some(unit) if there => unit,
+        Some(_) if silent || begun => String::new(),
         _ if is_leader => {
             juju.set_app_bag(&relation.id, &BTreeMap::from([(FOUNDER.to_owned(), own.clone())])).await?;
             own
@@ -96,6 +99,11 @@ async fn name_founder(
         _ => String::new(),
     };
     Ok(())
+}
+
+/// All that is known of a unit that has not said a word.
+fn spoken_nothing(peer: &Peer) -> Peer {
+    Peer { address: peer.address.clone(), ..Peer::default() }
 }
 
 /// Tells the others how we are now, if that is news.

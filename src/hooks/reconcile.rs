@@ -3,12 +3,13 @@
 
 use super::{engine_server, inputs, peers, repository, start_member, tls, wal};
 use crate::actions;
-use crate::agent::{Agent, UnitFile, take_lock};
+use crate::agent::{Agent, TlsFile, UnitFile, take_lock};
 use crate::cluster::Layout;
 use crate::juju::{Context, Juju, JujuError};
 use crate::model::{AgentError, Role};
 use crate::policy::status::{Condition, active, blocked, maintenance, unit_status, waiting};
 use crate::sys::environment::Vars;
+use crate::sys::files;
 use crate::sys::process::OsUser;
 
 pub(super) async fn reconcile(vars: &Vars, context: &Context, juju: &Juju) -> Result<(), AgentError> {
@@ -46,6 +47,9 @@ async fn on_storage(
         Err(busy) => return Ok(vec![maintenance(busy.explain())]),
     };
     let mut file = UnitFile::load(&layout.state())?.unwrap_or_default();
+    if file.unit != context.unit.to_string() {
+        begin_anew(&layout, &mut file, context)?;
+    }
     let is_leader = juju.is_leader().await.map_err(asked)?;
     let relation = peers::gather(juju, context, is_leader, &mut file).await.map_err(asked)?;
     if file.leaving {
@@ -67,6 +71,18 @@ async fn on_storage(
         peers::tell(juju, &relation, &agent).await?;
     }
     Ok(conditions)
+}
+
+/// A new unit; or its storage was another unit's: the database stays, the place
+/// in the cluster store and the certificate were the other's.
+fn begin_anew(layout: &Layout, file: &mut UnitFile, context: &Context) -> Result<(), AgentError> {
+    let user = OsUser(crate::agent::DATABASE_USER.to_owned());
+    let forgotten = files::remove_folder(&layout.etcd_data())
+        .and_then(|()| layout.make_folders(&user))
+        .and_then(|()| TlsFile::forget(layout));
+    forgotten.map_err(|error| AgentError::fault("beginning with another unit's storage", error))?;
+    file.begin_as(context.unit.to_string());
+    Ok(())
 }
 
 /// In this order: a restore that was broken off, the member, the repository, a
@@ -94,6 +110,7 @@ async fn act(
             // First: the rest may follow from it.
             conditions.insert(0, condition);
             conditions.extend(wal::disk_condition(agent));
+            tls::told_etcd(agent).await;
             return Ok(conditions);
         }
     };

@@ -58,8 +58,14 @@ pub(super) async fn rescue(agent: &mut Agent) -> Result<(), AgentError> {
         agent.file.astray_since = None;
         return Ok(());
     }
+    let replayed = match agent.postgres().await {
+        Ok(session) => session.replayed().await.ok().flatten().unwrap_or_default(),
+        Err(_) => return Ok(()),
+    };
     let now = clock::now();
-    let since = *agent.file.astray_since.get_or_insert(now);
+    // One that catches up from the archive is slow, not astray.
+    let known = agent.file.astray_since.take().filter(|(_, before)| *before == replayed);
+    let (since, _) = agent.file.astray_since.insert(known.unwrap_or((now, replayed))).clone();
     if now - since < ASTRAY {
         return Ok(());
     }

@@ -10,12 +10,12 @@ use crate::cluster::{ControlData, Patroni};
 use crate::juju::Juju;
 use crate::model::{AgentError, Role, error_chain};
 use crate::policy::status::{Condition, waiting};
-use crate::sys::files;
 
 /// A first start makes a new cluster; a later one may replay WAL.
 const START: Duration = Duration::from_secs(120);
 /// A replica of a large cluster takes hours: hooks do not wait for it.
 const START_OF_REPLICA: Duration = Duration::from_secs(60);
+const COPYING: &str = "a copy of the cluster is being made, juju status follows it";
 const POLL: Duration = Duration::from_millis(150);
 
 /// What keeps the member from being up; nothing when it is.
@@ -27,14 +27,14 @@ pub(super) async fn start(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Re
 }
 
 async fn bring_up(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Role, AgentError> {
-    cluster_store::ensure(agent, is_leader).await?;
+    cluster_store::ensure(agent, juju, is_leader).await?;
     agent.file.joined = true;
-    let fresh = !has_data(agent);
+    let fresh = !agent.has_data();
     if fresh {
         may_begin(agent).await?;
     }
-    run_patroni(agent).await?;
-    let role = becomes_part(agent, fresh).await?;
+    let ran = run_patroni(agent).await?;
+    let role = becomes_part(agent, fresh, ran).await?;
     agent.file.reached = agent.member.stage;
     restart_if_pending(agent).await?;
     learn_system_id(agent).await?;
@@ -44,10 +44,6 @@ async fn bring_up(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Rol
     }
     tell_version(agent, juju).await?;
     Ok(role)
-}
-
-fn has_data(agent: &Agent) -> bool {
-    files::exists(&agent.layout().data().join("PG_VERSION"))
 }
 
 /// A unit without data must not begin a second cluster: only the founder of one
@@ -67,29 +63,35 @@ async fn may_begin(agent: &mut Agent) -> Result<(), AgentError> {
         ));
     }
     if agent.file.founder == agent.unit.to_string() && !agent.is_formed() {
+        agent.begins = true;
         return Ok(());
     }
     Err(AgentError::fault("joining the cluster", "no unit has begun it yet".to_owned()))
 }
 
-async fn run_patroni(agent: &Agent) -> Result<(), AgentError> {
+/// Answers whether it ran before.
+async fn run_patroni(agent: &mut Agent) -> Result<bool, AgentError> {
     let failed = |error| AgentError::fault("starting Patroni", error);
-    let changed = agent.write_patroni_conf(&agent.archiving())?;
-    if !agent.member.patroni_runs().await {
-        agent.member.start_patroni().await.map_err(failed)
+    agent.write_patroni_conf(&agent.archiving())?;
+    let written = agent.patroni_conf_digest();
+    let ran = agent.member.patroni_runs().await;
+    if !ran {
+        agent.member.start_patroni().await.map_err(failed)?;
     } else if !agent.member.patroni_runs_as_wanted().await {
-        agent.member.replace_patroni().await.map_err(failed)
-    } else if changed {
-        agent.member.reload_patroni().await.map_err(failed)
-    } else {
-        Ok(())
+        agent.member.replace_patroni().await.map_err(failed)?;
+    } else if agent.file.patroni_told != written {
+        agent.member.reload_patroni().await.map_err(failed)?;
     }
+    // Only now: a hook that was killed before must not leave it untold.
+    agent.file.patroni_told = written;
+    agent.save()?;
+    Ok(ran)
 }
 
 /// Waits until this member has its place: the primary takes writes, a replica
 /// runs in a cluster that has a primary.
-async fn becomes_part(agent: &Agent, fresh: bool) -> Result<Role, AgentError> {
-    let alone = agent.file.peers.values().all(|peer| !peer.joined);
+async fn becomes_part(agent: &Agent, fresh: bool, ran: bool) -> Result<Role, AgentError> {
+    let alone = !agent.has_company();
     let deadline = Instant::now() + if alone || !fresh { START } else { START_OF_REPLICA };
     loop {
         let patroni = agent.patroni()?;
@@ -97,7 +99,9 @@ async fn becomes_part(agent: &Agent, fresh: bool) -> Result<Role, AgentError> {
             Ok(role) => return Ok(role),
             Err(why) => why,
         };
-        if Instant::now() >= deadline || !agent.member.patroni_runs().await {
+        // A copy that was under way before this hook takes longer than this hook.
+        let copies = ran && why == COPYING;
+        if copies || Instant::now() >= deadline || !agent.member.patroni_runs().await {
             return Err(AgentError::fault("waiting for the member", why));
         }
         tokio::time::sleep(POLL).await;
@@ -110,7 +114,7 @@ async fn place(agent: &Agent, patroni: &Patroni) -> Result<Role, String> {
     let state = patroni.own_state().await.map_err(|error| format!("{}; {see}", error_chain(&error)))?;
     if state.state != "running" && state.state != "streaming" {
         return Err(match state.state.as_str() {
-            "creating replica" => "a copy of the cluster is being made, juju status follows it".to_owned(),
+            "creating replica" => COPYING.to_owned(),
             state => format!("PostgreSQL is {state}; {see}"),
         });
     }
@@ -131,7 +135,8 @@ async fn restart_if_pending(agent: &mut Agent) -> Result<(), AgentError> {
     let patroni = agent.patroni()?;
     let Ok(state) = patroni.own_state().await else { return Ok(()) };
     agent.paused = state.pause;
-    if !state.pending_restart {
+    if !state.pending_restart || agent.postgres_listens().await {
+        // A user's own setting waits for the user's own restart.
         return Ok(());
     }
     patroni.restart_if_pending().await.map_err(|error| AgentError::fault("restarting PostgreSQL", error))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{cluster_store, engine_server};
-use crate::agent::{Agent, UnitFile};
+use crate::agent::{Agent, TlsFile, UnitFile};
 use crate::cluster::Layout;
 use crate::juju::{Context, Juju};
 use crate::model::{AgentError, error_chain};
@@ -23,11 +23,9 @@ pub(super) async fn teardown(vars: &Vars, context: &Context, juju: &Juju) -> Res
     agent.member.stop_all().await.map_err(|error| AgentError::fault("stopping the unit's services", error))?;
     engine_server::stop(&agent).await?;
     agent.engine().end_archiving().await;
-    if agent.has_company() {
-        // What is left of its etcd belongs to a member that is no more.
-        let forgotten = agent.member.forget_etcd_data();
-        forgotten.map_err(|error| AgentError::fault("removing the data of etcd", error))?;
-    }
+    // What is left of its etcd belongs to a member that is no more.
+    let forgotten = agent.member.forget_etcd_data().and_then(|()| TlsFile::forget(agent.layout()));
+    forgotten.map_err(|error| AgentError::fault("removing the unit's place in the cluster", error))?;
     agent.file.begin_as(context.unit.to_string());
     agent.save()
 }
@@ -37,6 +35,7 @@ pub(super) async fn teardown(vars: &Vars, context: &Context, juju: &Juju) -> Res
 async fn leave(agent: &Agent) {
     if let Err(error) = hand_over(agent).await {
         tracing::warn!("the primary was not handed over: {}", error_chain(&error));
+        seal_if_primary(agent).await;
     }
     if let Err(error) = agent.member.stop_patroni().await {
         tracing::warn!("Patroni does not end: {}", error_chain(&error));

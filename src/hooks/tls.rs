@@ -16,7 +16,7 @@ use crate::policy::tls::{
     Readiness, Requested, Validity, Wish,
 };
 use crate::settings::certificates::{self, Answer};
-use crate::sys::{clock, network};
+use crate::sys::{clock, files, network};
 
 const ENDPOINT: &str = "certificates";
 /// Key of our unit's bag.
@@ -50,35 +50,56 @@ pub(super) async fn prepare(
     let bag = authority.as_ref().map(|authority| authority.bag.as_str()).unwrap_or_default();
     let trusted = trusted(agent, &file, bag);
     file.save(agent)?;
-    agent.file.certificates_changed |= file.install(agent, &trusted)?;
-    move_on(agent, &told, &file, &trusted)?;
-    if agent.member.stage == TlsStage::Plain && authority.is_none() {
-        // Nothing shows it any more.
-        TlsFile::default().save(agent)?;
-    }
+    file.install(agent, &trusted)?;
     agent.file.ca_in_use = file.ca_in_use().to_pem();
     agent.file.ca_pending = file.ca_pending().to_pem();
     agent.file.will_trust = trusted.fingerprints();
-    if !agent.file.joined || agent.member.stage == TlsStage::Plain {
+    if !agent.file.joined || agent.file.reached == TlsStage::Plain {
         // Nothing runs that would have to read it first.
         agent.file.trusts = agent.file.will_trust.clone();
     }
+    move_on(agent, &told, &file, &trusted)?;
     conditions.extend(on_the_way(agent, &file));
     Ok(conditions)
 }
 
 /// After the services were looked after: those that read certificates when they
-/// are told to are told, and the other units may rely on whom we trust.
+/// are told to are told, and the other units may rely on whom we trust. Not all
+/// of the member need be up for that: others may wait for our trust.
 pub(super) async fn told_services(agent: &mut Agent) -> Result<(), AgentError> {
-    if agent.file.certificates_changed {
+    let read = |path: std::path::PathBuf| files::read(&path).ok().flatten().unwrap_or_default();
+    let layout = agent.layout();
+    let present = agent.digest(&[&read(layout.unit_pem()), &read(layout.trusted())]);
+    if agent.file.certificates_told != present {
         agent.member.reload_patroni().await.map_err(|error| AgentError::fault("reloading Patroni", error))?;
-        // Patroni hands a signal on only when a setting has changed.
-        let failed = |error| AgentError::fault("reloading PostgreSQL", error);
-        agent.postgres().await.map_err(failed)?.reload().await.map_err(failed)?;
-        agent.file.certificates_changed = false;
+        // Patroni hands a signal on only when a setting has changed. What is down reads at its start.
+        if let Ok(session) = agent.postgres().await {
+            session.reload().await.map_err(|error| AgentError::fault("reloading PostgreSQL", error))?;
+        }
+        agent.file.certificates_told = present;
     }
     agent.file.trusts = agent.file.will_trust.clone();
-    Ok(())
+    tidy(agent)
+}
+
+/// Keys and authorities that nobody reads any more.
+fn tidy(agent: &Agent) -> Result<(), AgentError> {
+    let off = !agent.file.wants_tls && agent.file.reached == TlsStage::Plain;
+    let tidied = match off {
+        true => TlsFile::forget(agent.layout()),
+        false => TlsFile::forget_trusted_but(agent.layout(), &agent.member.trust),
+    };
+    tidied.map_err(|error| AgentError::fault("removing old certificates", error))
+}
+
+/// The same for a unit whose database is not up, as far as its etcd is.
+pub(super) async fn told_etcd(agent: &mut Agent) {
+    if !agent.member.etcd_runs_as(&agent.etcd_start()).await {
+        return;
+    }
+    if let Err(error) = told_services(agent).await {
+        tracing::info!("certificates: {}", error.explain());
+    }
 }
 
 async fn authority(juju: &Juju) -> Result<Option<Authority>, JujuError> {
@@ -209,7 +230,7 @@ fn use_pending(agent: &Agent, told: &Peer, file: &mut TlsFile) {
     let peers: Vec<_> = spoken(agent).map(|peer| Some(PeerTrusts { trusts: peer.trusts.clone() })).collect();
     let wanted = pending.authority().fingerprints();
     // Alone there is nobody to tell first.
-    let published = match agent.file.peers.is_empty() {
+    let published = match is_alone(agent) {
         true => wanted.clone(),
         false => bundle(&told.ca_pending).union(&bundle(&told.ca_in_use)).fingerprints(),
     };
@@ -230,45 +251,68 @@ fn trusted(agent: &Agent, file: &TlsFile, bag: &str) -> Bundle {
     tls::trusted(&own, &certificates::authorities(bag), &peers)
 }
 
+/// Is there no other unit, nor one on its way?
+fn is_alone(agent: &Agent) -> bool {
+    agent.file.known_units.len() <= 1
+}
+
 /// One step towards what is wished, if all units are ready for it.
 fn move_on(agent: &mut Agent, told: &Peer, file: &TlsFile, trusted: &Bundle) -> Result<(), AgentError> {
     let wish = wish(agent.file.wants_tls);
     let digest = agent.digest(&[&trusted.to_pem()]);
-    let peers: Vec<_> = agent
-        .file
-        .peers
-        .values()
-        .map(|peer| Some(Published { stage: peer.stage?, wish: self::wish(peer.wants_tls) }))
-        .collect();
     let readiness = readiness(agent, file);
     let present = agent.member.stage;
-    let next = if !agent.file.joined {
-        match tls::first_stage(wish, readiness, &peers) {
-            Some(stage) => stage,
-            None => {
-                let why = "the units of the cluster speak TLS, or are about to";
-                return Err(AgentError::fault("waiting for a certificate of this unit", why.to_owned()));
-            }
+    let next = match () {
+        () if is_alone(agent) => all_the_way(wish, readiness, present),
+        () if !agent.file.joined => {
+            let first = first_stage(agent, told, wish, readiness)?;
+            agent.file.reached = first;
+            first
         }
-    } else if agent.file.peers.is_empty() {
-        // Alone: all the way at once.
-        match (wish, readiness) {
-            (Wish::On, Readiness::Trusted) => TlsStage::Only,
-            (Wish::On, _) => present,
-            (Wish::Off, _) => TlsStage::Plain,
-        }
-    } else {
-        let own = Published { stage: present, wish: self::wish(told.wants_tls) };
-        match told.stage == Some(present) {
-            true => tls::next_stage(own, wish, readiness, &peers),
-            // The last step has not been told yet.
-            false => present,
-        }
+        // The copy comes first: a Patroni that makes one is not replaced.
+        () if agent.file.system_id.is_none() => present,
+        // The last step has not been told yet.
+        () if told.stage != Some(present) => present,
+        () => tls::next_stage(published(told, present), wish, readiness, &said(agent)),
     };
     if next != present {
         tracing::info!(%present, %next, "TLS");
     }
     agent.enter_stage(next, digest)
+}
+
+/// Alone there is nobody to wait for.
+fn all_the_way(wish: Wish, readiness: Readiness, present: TlsStage) -> TlsStage {
+    match (wish, readiness) {
+        (Wish::On, Readiness::Trusted) => TlsStage::Only,
+        (Wish::On, _) => present,
+        (Wish::Off, _) => TlsStage::Plain,
+    }
+}
+
+fn published(told: &Peer, stage: TlsStage) -> Published {
+    Published { stage, wish: wish(told.wants_tls) }
+}
+
+fn said(agent: &Agent) -> Vec<Option<Published>> {
+    let peers = agent.file.peers.values();
+    peers.map(|peer| Some(Published { stage: peer.stage?, wish: wish(peer.wants_tls) })).collect()
+}
+
+/// A unit that has not started yet tells the others first how it will speak, and
+/// starts in a later hook: meanwhile none of them may go on without it.
+fn first_stage(agent: &mut Agent, told: &Peer, wish: Wish, readiness: Readiness) -> Result<TlsStage, AgentError> {
+    let peers = said(agent);
+    let own = told.stage.map(|stage| published(told, stage));
+    let announced = tls::announce(own, wish, readiness, &peers);
+    agent.file.announced = announced.map(|announced| announced.stage);
+    let waits = |why: &str| AgentError::fault("waiting to join the cluster", why.to_owned());
+    match (announced, own) {
+        (None, _) => Err(waits("the other units speak TLS, and this one has no certificate yet")),
+        (Some(announced), Some(own)) if announced == own && tls::may_start(own, wish, &peers) => Ok(own.stage),
+        (Some(announced), Some(own)) if announced == own => Err(waits("the other units are changing over")),
+        (Some(_), _) => Err(waits("the other units are told first how this one speaks")),
+    }
 }
 
 fn wish(wanted: bool) -> Wish {

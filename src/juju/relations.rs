@@ -9,7 +9,9 @@ pub type Bag = BTreeMap<String, String>;
 impl Juju {
     pub async fn relation_ids(&self, endpoint: &str) -> Result<Vec<String>, JujuError> {
         let ids: Option<Vec<String>> = self.json("relation-ids", &[endpoint]).await?;
-        Ok(ids.unwrap_or_default())
+        let mut ids = ids.unwrap_or_default();
+        ids.retain(|id| self.broken.as_ref() != Some(id));
+        Ok(ids)
     }
 
     /// The application at the other end.

@@ -29,13 +29,18 @@ pub enum Level {
 pub struct Juju {
     runner: Runner,
     env: Vec<(String, String)>,
+    /// The relation whose end this hook tells: Juju still lists it.
+    pub(super) broken: Option<String>,
 }
 
 impl Juju {
     /// Hook tools find their unit by the `JUJU_*` variables, so those are handed on.
     pub fn new(runner: Runner, vars: &Vars) -> Self {
         let env = vars.iter().filter(|(key, _)| key.starts_with("JUJU_")).map(|(k, v)| (k.clone(), v.clone()));
-        Self { runner, env: env.collect() }
+        let told = |key: &str| vars.get(key).map(String::as_str).unwrap_or_default();
+        let ends = told("JUJU_DISPATCH_PATH").ends_with("-relation-broken");
+        let broken = ends.then(|| told("JUJU_RELATION_ID").to_owned());
+        Self { runner, env: env.collect(), broken }
     }
 
     pub(super) fn tool(&self, name: &'static str) -> Invocation {

@@ -113,6 +113,18 @@ pub fn running() -> Vec<(u32, Vec<String>)> {
     pids.iter().filter_map(|name| name.parse().ok()).filter_map(|pid| Some((pid, argv(pid)?))).collect()
 }
 
+/// Was the process started with these arguments and this environment?
+pub fn runs_like(pid: u32, invocation: &Invocation) -> bool {
+    let read = |name: &str| {
+        let bytes = std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).split_terminator('\0').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (argv, environ) = (read("cmdline"), read("environ"));
+    // A script's interpreter stands before it.
+    argv.ends_with(&invocation.args)
+        && invocation.env.iter().all(|(key, value)| environ.contains(&format!("{key}={value}")))
+}
+
 /// Asks a process that we started to end.
 pub fn terminate(pid: u32) {
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGTERM);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::alone;
 use crate::agent::Agent;
 use crate::cluster::Archiving;
 use crate::model::AgentError;
@@ -28,8 +29,11 @@ pub(super) async fn start(agent: &Agent, archiving: &Archiving) -> Result<(), Ag
     if !agent.member.etcd_ready(&etcd, Duration::from_secs(30)).await {
         return Err(AgentError::fault("starting the member", "etcd does not answer".to_owned()));
     }
-    let forgotten = agent.member.forget_cluster(&etcd, &agent.unit.application).await;
-    forgotten.map_err(|error| AgentError::fault("Failed to remove previous cluster information", error))?;
+    // A unit that has come meanwhile waits for a primary; what it would lose is ours to keep.
+    if alone::is_alone(agent).await.is_ok() {
+        let forgotten = agent.member.forget_cluster(&etcd, &agent.unit.application).await;
+        forgotten.map_err(|error| AgentError::fault("Failed to remove previous cluster information", error))?;
+    }
     agent.write_patroni_conf(archiving)?;
     agent.member.start_patroni().await.map_err(failed)?;
     if agent.member.becomes_primary(&agent.patroni()?, START).await {

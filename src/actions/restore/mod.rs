@@ -2,6 +2,7 @@
 //! Whatever fails before the restored cluster takes writes puts the old one back.
 
 mod adopt;
+mod alone;
 mod copy;
 mod journal;
 mod recover;
@@ -69,6 +70,7 @@ async fn decide(agent: &Agent, backup_id: Option<&str>, is_leader: bool) -> Resu
         standby_cluster: false,
     };
     let plan = plan_restore(&facts, backup_id)?;
+    alone::is_alone(agent).await?;
     no_tablespaces(agent).await?;
     Ok(plan)
 }
@@ -104,6 +106,7 @@ async fn forward(
     let timeline = recover::recover(agent, &journal.record).await?;
     journal.step(Event::Recovered { timeline })?;
     progress.say(&format!("the copy is proven, on timeline {timeline}; stopping the cluster")).await;
+    let turn = alone::keep_others_out(agent).await?;
     switch::before_stop(agent, &journal.record, timeline).await?;
     journal.step(Event::StopOrdered)?;
     switch::stop(agent, timeline).await?;
@@ -112,6 +115,7 @@ async fn forward(
     journal.step(Event::Switched)?;
     adopt::adopt(agent).await?;
     journal.step(Event::Adopted)?;
+    turn.give_back().await;
     progress.say("the restored cluster takes writes").await;
     adopt::archive_again(agent).await
 }

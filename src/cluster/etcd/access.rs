@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::{Etcd, EtcdError};
 use crate::secrets::{ExposeSecret, SecretString};
+use crate::sys::environment;
 
 /// etcd's own first user: there must be one by this name, nobody works as it.
 const ROOT: &str = "root";
@@ -61,11 +62,13 @@ impl Etcd {
     /// A user that may do everything. It may be left from a run that broke off,
     /// with another password.
     async fn make_user(&self, token: Option<&str>, user: &str, password: &str) -> Result<(), EtcdError> {
+        // The password comes last: whoever can enter by it may do everything.
+        let nobodys = environment::random_hex(32).map_err(|_| EtcdError::Shape)?;
         let steps = [
-            ("auth/user/add", json!({"name": user, "password": password}), "user name already exists"),
-            ("auth/user/changepw", json!({"name": user, "password": password}), ""),
+            ("auth/user/add", json!({"name": user, "password": nobodys}), "user name already exists"),
             ("auth/role/add", json!({"name": ROOT}), "role name already exists"),
             ("auth/user/grant", json!({"user": user, "role": ROOT}), "role is already granted"),
+            ("auth/user/changepw", json!({"name": user, "password": password}), ""),
         ];
         for (path, body, harmless) in steps {
             match self.call(path, token, body).await {

@@ -61,6 +61,11 @@ impl Etcd {
         Self { endpoints, ..self.clone() }
     }
 
+    /// Clients of one member each, for answers that must come from the same one.
+    pub(super) fn one_by_one(&self) -> impl Iterator<Item = Self> {
+        self.endpoints.iter().map(|endpoint| self.with_endpoints(vec![endpoint.clone()]))
+    }
+
     pub fn has_endpoints(&self) -> bool {
         !self.endpoints.is_empty()
     }

@@ -42,8 +42,14 @@ impl Etcd {
 
     /// As the quorum knows them: a read through it shows that this member is up to date.
     pub async fn members_for_sure(&self) -> Result<Vec<EtcdMember>, EtcdError> {
-        self.get("/").await?;
-        self.members().await
+        let mut last = EtcdError::Nobody;
+        for one in self.one_by_one() {
+            match one.get("/").await {
+                Ok(_) => return one.members().await,
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     /// A member without a vote: a voter that never starts would cost the quorum.

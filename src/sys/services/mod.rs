@@ -68,7 +68,7 @@ impl Services {
     /// Does it run, and as it is asked for now: program, arguments, environment?
     pub async fn runs_as(&self, service: &Service) -> bool {
         match self {
-            Self::Systemd(systemd) => systemd.is_running(service.name).await && systemd.is_defined_as(service),
+            Self::Systemd(systemd) => systemd.is_running(service.name).await && systemd.is_defined_as(service).await,
             Self::Pidfile(pidfile) => pidfile.is_running(service.name) && pidfile.is_defined_as(service),
         }
     }

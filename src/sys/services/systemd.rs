@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use super::{Children, Service, ServiceError};
 use crate::sys::files::{self, Access};
-use crate::sys::process::{Invocation, OsUser, Runner};
+use crate::sys::process::{self, Invocation, OsUser, Runner};
+
+/// Whoever starts a service, it is the same: the PATH of a person's shell is not
+/// the machine's.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 const TEMPLATE: &str = include_str!("../../../charm/systemd/service.in");
 
@@ -43,7 +47,7 @@ impl Systemd {
     pub async fn start(&self, service: &Service) -> Result<(), ServiceError> {
         let name = service.name;
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| ServiceError::Start { name, source };
-        let text = render(service, self.runner.path().to_str().unwrap_or_default());
+        let text = render(service, PATH);
         if files::write(&self.file(name), text.as_bytes(), &Access::Public).map_err(|e| failed(Box::new(e)))? {
             self.systemctl(&["daemon-reload"]).await.map_err(|e| failed(Box::new(e)))?;
         }
@@ -58,9 +62,13 @@ impl Systemd {
         }
     }
 
-    pub fn is_defined_as(&self, service: &Service) -> bool {
-        let text = render(service, self.runner.path().to_str().unwrap_or_default());
-        files::read(&self.file(service.name)).ok().flatten() == Some(text)
+    /// The process itself is asked: its unit file may be newer than it is.
+    pub async fn is_defined_as(&self, service: &Service) -> bool {
+        let show = ["show", "--property=MainPID", "--value", &self.unit(service.name)];
+        let invocation = Invocation::new("systemctl").args(show).within(Duration::from_secs(30));
+        let Ok(output) = self.runner.run(&invocation).await else { return false };
+        let Ok(pid) = output.stdout.trim().parse() else { return false };
+        process::runs_like(pid, &service.invocation)
     }
 
     /// systemd starts it again by itself after the kill (`Restart=always`), as
@@ -68,7 +76,7 @@ impl Systemd {
     pub async fn replace(&self, service: &Service) -> Result<(), ServiceError> {
         let name = service.name;
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| ServiceError::Start { name, source };
-        let text = render(service, self.runner.path().to_str().unwrap_or_default());
+        let text = render(service, PATH);
         files::write(&self.file(name), text.as_bytes(), &Access::Public).map_err(|e| failed(Box::new(e)))?;
         self.systemctl(&["daemon-reload"]).await.map_err(|e| failed(Box::new(e)))?;
         let kill = ["kill", "--kill-who=main", "--signal=KILL", &self.unit(name)];
