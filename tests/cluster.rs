@@ -23,17 +23,23 @@ mod stage;
 mod watch;
 
 mod cluster {
+    pub mod faults;
     pub mod form;
+    pub mod gone;
     pub mod killed;
+    pub mod lost;
     pub mod members;
+    pub mod network;
     pub mod power;
     pub mod rule;
+    pub mod secrets;
+    pub mod stranger;
     pub mod world;
     pub mod writer;
 }
 
-use cluster::world::Needs::{self, Nothing, Three};
-use cluster::{form, killed, power, rule, world};
+use cluster::world::Needs::{self, Links, Nothing, Three};
+use cluster::{faults, form, gone, killed, lost, network, power, rule, secrets, stranger, world};
 
 type Scenario = (&'static str, Needs, fn(&'static world::World));
 
@@ -48,6 +54,10 @@ const SCENARIOS: &[Scenario] = &[
     ("the primary of three backs up, and the command that a replica names works",          Three,   rule::three_units),
     ("a backup that runs is listed on every unit",                                         Three,   rule::listed_everywhere),
     ("a unit whose role is not known is refused",                                          Three,   rule::role_unknown),
+    ("a unit listens where it is documented and nowhere else",                             Three,   stranger::ports),
+    ("etcd gives a stranger no key and takes none",                                        Three,   stranger::etcd),
+    ("Patroni takes no command from a stranger",                                           Three,   stranger::patroni),
+    ("PostgreSQL lets no stranger in",                                                     Three,   stranger::postgres),
     ("etcd that is killed comes back, on the primary and on a replica",                    Three,   killed::etcd),
     ("Patroni that is killed comes back, and PostgreSQL goes on meanwhile",                Three,   killed::patroni),
     ("PostgreSQL that is killed comes back, on a replica and on the primary",              Three,   killed::postgres),
@@ -56,6 +66,20 @@ const SCENARIOS: &[Scenario] = &[
     ("a primary that is lost is replaced, and comes back as a replica",                    Three,   power::primary),
     ("a replica comes back with another address",                                          Three,   power::moved_replica),
     ("a primary comes back with another address",                                          Three,   power::moved_primary),
+    ("a unit that lost its etcd data comes back",                                          Three,   lost::etcd),
+    ("a unit that lost its whole storage is copied from the primary of a new timeline",    Three,   lost::everything),
+    ("a replica that is cut off is not missed, and catches up",                            Links,   network::replica),
+    ("a primary that is cut off takes no writes, and comes back as a replica",             Links,   network::primary),
+    ("passwords change while clients write: nobody is locked out, nothing is restarted",   Three,   secrets::rotated),
+    ("passwords change although every unit's hook is killed meanwhile",                    Three,   secrets::killed_meanwhile),
+    ("passwords of a secret that is revoked go on, and a grant heals",                     Three,   secrets::revoked),
+    ("a backup whose primary dies is listed as failed, and the next one works",            Three,   faults::primary_dies_in_mid_backup),
+    ("a repository that is away under load is told with what waits, and catches up",       Three,   faults::repository_away),
+    ("a backup under a clock that was set back says so, and works when it is right",       Three,   faults::clock_set_back),
+    ("a full disk is told, clients go on, and it heals when room is made",                 Three,   faults::full_disk),
+    ("a cluster grows to five from the repository and shrinks by its primary and another", Three,   form::grows_and_shrinks),
+    ("a primary that died for good is removed, and another unit takes its place",          Three,   gone::one),
+    ("two of three died for good: the survivor goes on alone, and grows again",            Three,   gone::two),
 ];
 
 fn main() {

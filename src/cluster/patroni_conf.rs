@@ -201,6 +201,10 @@ impl PatroniConf<'_> {
             "password_encryption": "scram-sha-256",
             "log_line_prefix": "%m [%p]: ",
             "ssl": if self.stage.accepts_tls() { "on" } else { "off" },
+            // A machine that loses power closes nothing: for so long its connection holds the slot that it
+            // needs when it comes back. The default is a minute.
+            "wal_sender_timeout": "20s",
+            "wal_receiver_timeout": "20s",
         });
         if self.stage.accepts_tls() {
             let (pem, trusted) = self.pem();

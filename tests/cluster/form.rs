@@ -48,13 +48,28 @@ pub fn from_the_repository(world: &'static World) {
             assert_eq!(found.len(), 1, "{service} of {}: {found:#?}", seat.unit);
         }
     }
-    let failsafe = world.primary().key("/service/postgresql/failsafe");
-    let known = |seat: &Seat| failsafe.contains(&format!("\"{}\"", seat.member()));
     until(30, "all are known as members that a primary may rely on", || {
         let failsafe = world.primary().key("/service/postgresql/failsafe");
         world.seats().iter().all(|seat| failsafe.contains(&format!("\"{}\"", seat.member())))
     });
-    let _ = known;
     world.nothing_is_lost();
     assert!(world.writer.longest() < 5.0, "clients waited {} s", world.writer.longest());
+}
+
+pub fn grows_and_shrinks(world: &'static World) {
+    let primary = world.primary();
+    // One on the present timeline, whatever was before.
+    world.action(&primary, &["create-backup"]).ok();
+    let new = world.add_units(2);
+    world.is_whole(5);
+    for unit in &new {
+        world.seat(unit).is_from_the_repository();
+    }
+    world.nothing_is_lost();
+    world.writer.forget_pauses();
+    let gone = [primary.unit, world.replica().unit];
+    world.shell.juju(&["remove-unit", &gone[0], &gone[1], "--no-prompt"]).ok();
+    world.is_whole(3);
+    world.has_no_trace_of(&gone);
+    assert!(world.writer.longest() <= 15.0, "clients waited {} s", world.writer.longest());
 }

@@ -193,8 +193,16 @@ impl World {
         );
         let replicas: Vec<_> = names.iter().filter(|name| **name != primary.member()).map(String::as_str).collect();
         let streaming: BTreeSet<_> = streaming.stdout.split_whitespace().map(ToOwned::to_owned).collect();
-        (streaming != replicas.iter().map(|name| (*name).to_owned()).collect())
-            .then(|| format!("only {streaming:?} stream"))
+        if !replicas.iter().all(|name| streaming.contains(*name)) || streaming.len() != replicas.len() {
+            return Some(format!("only {streaming:?} stream"));
+        }
+        // The primary believes so of a replica without power, too: its own word counts.
+        let receives = |seat: &&Seat| {
+            let receiving = seat.psql(self.shell, "SELECT status FROM pg_stat_wal_receiver");
+            receiving.stdout.trim() == "streaming"
+        };
+        let dry = seats.iter().filter(|seat| seat.unit != primary.unit).find(|seat| !receives(seat));
+        dry.map(|seat| format!("{} receives no WAL", seat.unit))
     }
 
     /// All active, one etcd and one Patroni member a unit, all healthy, all streaming.

@@ -89,7 +89,7 @@ pub fn three_units(world: &'static World) {
 
 pub fn listed_everywhere(world: &'static World) {
     let primary = world.primary();
-    world.slow(400_000);
+    world.slow(150_000);
     let unit: &'static str = Box::leak(primary.unit.clone().into_boxed_str());
     let running = world.shell.start_action(unit, &["create-backup"]);
     let replicas = world.replicas();

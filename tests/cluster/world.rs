@@ -33,7 +33,6 @@ pub enum Needs {
 
 pub struct World {
     pub shell: &'static Shell,
-    pub charms: PathBuf,
     pub writer: Writer,
     /// Every machine has a network of its own.
     pub namespaces: bool,
@@ -74,7 +73,7 @@ pub fn trial(sentence: &'static str, needs: Needs, scenario: fn(&'static World))
                 world.nothing_is_lost();
             }
             let (healed, all) = (healed.as_secs_f32(), begun.elapsed().as_secs_f32());
-            println!("    {all:.1} s, {healed:.1} s of it to be whole; longest pause {:.1} s", world.writer.longest());
+            eprintln!("    {all:.1} s, {healed:.1} s of it to be whole; longest pause {:.1} s", world.writer.longest());
         };
         catch_unwind(AssertUnwindSafe(scenario))
             .map_err(|panic| Failed::from(format!("{}\n{}", words(&*panic), world.diagnosis())))
@@ -119,11 +118,14 @@ fn build() -> World {
     shell.juju(&["deploy", &charm("postgresql"), APP]).ok();
     let store = [&charm("object-storage"), "object-storage", "--config", "bucket=backups", "--config"];
     shell.juju(&[&["deploy"], &store[..], &[&format!("path={PATH}")]].concat()).ok();
-    let world = World { shell, charms, writer: Writer::new(shell), namespaces, storages: Mutex::default() };
+    let world = World { shell, writer: Writer::new(shell), namespaces, storages: Mutex::default() };
     let up = || world.seats().first().is_some_and(|seat| seat.status.0 == "active") && world.store_is_up();
     until(180, "a cluster of one comes up", up);
     let first = world.seats().remove(0);
     first.sql(world.shell, "CREATE TABLE written (n bigint PRIMARY KEY, v text)");
+    // Text that does not compress away: a slow store is felt.
+    let text = "(SELECT string_agg(md5((i * j)::text), '') FROM generate_series(1, 16) j)";
+    first.sql(world.shell, &format!("CREATE TABLE bulk AS SELECT i, {text} FROM generate_series(1, 12000) i"));
     world.writer.begin(&first.storage);
     world
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::world::seats;
@@ -135,7 +136,8 @@ async fn write(shell: &Shell, shared: &Shared) {
             None => connect(shell, shared).await,
         };
         if let Some(present) = present {
-            let row = present.execute("INSERT INTO written VALUES ($1, md5($1::text))", &[&number]);
+            let values: [&(dyn ToSql + Sync); 1] = [&number];
+            let row = present.execute("INSERT INTO written VALUES ($1, md5($1::bigint::text))", &values);
             if let Ok(Ok(_)) = tokio::time::timeout(PATIENCE, row).await {
                 acknowledge(shared, number);
                 client = Some(present);

@@ -1,0 +1,197 @@
+//! What goes wrong around backups and WAL: the primary dies while it is copied,
+//! the repository is away, a clock is set back, a disk is full.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::world::{MODEL, Seat, World};
+use crate::harness::{until, until_some};
+
+impl World {
+    #[track_caller]
+    fn archives(&self, seat: &Seat) {
+        let segment = seat
+            .sql(self.shell, "SELECT pg_walfile_name(pg_current_wal_lsn()) FROM pg_create_restore_point('scenario')");
+        seat.sql(self.shell, "SELECT pg_switch_wal()");
+        until(90, &format!("WAL {segment} is archived"), || {
+            seat.sql(self.shell, "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver") >= segment
+        });
+    }
+}
+
+pub fn primary_dies_in_mid_backup(world: &'static World) {
+    let old = world.primary();
+    world.slow(150_000);
+    let unit: &'static str = Box::leak(old.unit.clone().into_boxed_str());
+    let running = world.shell.start_action(unit, &["create-backup"]);
+    let replica = world.replica();
+    until(60, "the backup runs", || {
+        assert!(!running.is_over(), "it was over too soon");
+        world.listed(&replica, "in-progress").iter().any(|entry| entry["percent"].as_f64() > Some(0.0))
+    });
+    world.power_off(&old);
+    let why = running.end().failed();
+    assert!(!why.is_empty(), "the action says what happened");
+    world.fault("none");
+    let new = world.primary();
+    assert_ne!(new.unit, old.unit);
+    // The dead unit's claim runs out by itself; until then nobody else backs up.
+    let mut refusals = Vec::new();
+    until(120, "the new primary may back up", || {
+        let action = world.action(&new, &["create-backup"]);
+        if !action.completed {
+            refusals.push(action.message);
+        }
+        action.completed
+    });
+    let busy = format!("a backup is running on {}; only one may run at a time.", old.unit);
+    let told = |refusal: &String| refusal.starts_with(&busy) || refusal.contains("its role is not known");
+    assert!(refusals.iter().all(told), "{refusals:#?}");
+    world.power_on(&old);
+    world.is_whole(3);
+    until(60, "the failed run is listed", || {
+        world.listed(&new, "failed").iter().any(|run| {
+            run["unit"] == old.unit && run["reason"] == "interrupted: the agent was killed while the backup ran"
+        })
+    });
+    assert!(world.listed(&new, "in-progress").is_empty());
+    assert!(!world.seat(&old.unit).storage.join("state/backup.json").exists(), "no leftover");
+    world.action(&world.primary(), &["create-backup"]).ok();
+}
+
+pub fn repository_away(world: &'static World) {
+    let primary = world.primary();
+    world.archives(&primary);
+    world.fault("refuse");
+    for _ in 0..12 {
+        primary.sql(world.shell, "SELECT pg_create_restore_point('load'), pg_switch_wal()");
+    }
+    let message = world.says(&primary.unit, "blocked", "WAL does not reach the repository since ", 90);
+    assert!(message.contains(" segments (") && message.contains(" wait; "), "{message}");
+    assert!(message.contains("the disk is full in about ") || message.contains(" are free"), "{message}");
+    let written = world.writer.written();
+    until(30, "clients write all the same", || world.writer.written() > written + 20);
+    world.fault("none");
+    until(120, "archiving catches up", || {
+        let waiting = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'";
+        primary.sql(world.shell, waiting).parse::<u32>().is_ok_and(|waiting| waiting <= 1)
+    });
+    world.says(&primary.unit, "active", "", 90);
+    world.archives(&primary);
+}
+
+/// Lets the unit's agent find this `pgbackrest` first; as it was in the end.
+struct Replaced(PathBuf);
+
+impl Replaced {
+    fn by_one_an_hour_ago(world: &World, seat: &Seat) -> Self {
+        let charm = world.shell.home.join("models").join(MODEL).join("agents");
+        let charm = charm.join(format!("unit-{}", seat.member())).join("charm");
+        let programs = charm.join("programs");
+        std::fs::create_dir_all(&programs).expect("a folder");
+        let engine = "#!/bin/sh\nexec faketime -f -1h /usr/bin/pgbackrest \"$@\"\n";
+        executable(&programs.join("pgbackrest"), engine);
+        std::fs::rename(charm.join("dispatch"), charm.join("agent")).expect("the agent");
+        let dispatch = format!("#!/bin/bash\nPATH={}:$PATH exec -a \"$0\" \"${{0%/*}}/agent\"\n", programs.display());
+        executable(&charm.join("dispatch"), &dispatch);
+        Self(charm)
+    }
+}
+
+fn executable(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, text).expect("a program");
+    std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    std::fs::rename(&beside, path).expect("in its place");
+}
+
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        let _ = std::fs::rename(self.0.join("agent"), self.0.join("dispatch"));
+    }
+}
+
+pub fn clock_set_back(world: &'static World) {
+    let primary = world.primary();
+    world.action(&primary, &["create-backup"]).ok();
+    let refused = {
+        let _replaced = Replaced::by_one_an_hour_ago(world, &primary);
+        world.action(&primary, &["create-backup"]).failed()
+    };
+    assert!(refused.starts_with("Failed to backup PostgreSQL with error: "), "{refused}");
+    assert!(refused.to_lowercase().contains("clock"), "{refused}");
+    world.action(&primary, &["create-backup"]).ok();
+}
+
+/// A small disk of its own for the storage that the next unit will have.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn for_the_next_unit(world: &World, megabytes: u32) -> Self {
+        let storages = world.shell.home.join("models").join(MODEL).join("storage");
+        let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.rsplit('-').next()?.parse::<u32>().ok();
+        let used = std::fs::read_dir(&storages).expect("the storages").flatten().filter_map(number).max();
+        let place = storages.join(format!("pgdata-{}", used.map_or(0, |used| used + 1)));
+        std::fs::create_dir(&place).expect("the storage");
+        let size = format!("size={megabytes}m,mode=755");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "pgba"]).arg(&place).status();
+        assert!(mounted.is_ok_and(|status| status.success()), "mounting a small disk needs root");
+        Self(place)
+    }
+
+    fn free(&self) -> u64 {
+        let output = Command::new("df").args(["--output=avail", "-B1"]).arg(&self.0).output().expect("df");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().nth(1).and_then(|line| line.trim().parse().ok()).expect("free bytes")
+    }
+
+    fn fill(&self, leave: u64) {
+        let bytes = self.free().saturating_sub(leave).to_string();
+        let filled = Command::new("fallocate").args(["-l", &bytes]).arg(self.ballast()).status();
+        assert!(filled.is_ok_and(|status| status.success()), "filling the disk");
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+pub fn full_disk(world: &'static World) {
+    let disk = SmallDisk::for_the_next_unit(world, 1200);
+    let unit = world.add_units(1).remove(0);
+    world.is_whole(4);
+    let seat = world.seat(&unit);
+    assert_eq!(seat.storage, disk.0);
+    let primary = world.primary();
+    let body = format!(r#"{{"leader":"{}","candidate":"{}"}}"#, primary.member(), seat.member());
+    primary.command("POST", "/switchover", &body).expect("Patroni answers");
+    until(60, "it is the primary", || world.seat(&unit).is_primary());
+    world.is_whole(4);
+    world.writer.forget_pauses();
+    disk.fill(40 << 20);
+    let message = world.says(&unit, "blocked", "the disk is nearly full, PostgreSQL stops when it is: ", 60);
+    assert!(message.ends_with("; juju storage --filesystem"), "{message}");
+    // Until nothing more can be written.
+    let _ = seat.psql(
+        world.shell,
+        "CREATE TABLE ballast AS SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 200000) i",
+    );
+    let message = world.says(&unit, "blocked", "disk", 60);
+    assert!(message.contains("juju storage --filesystem"), "{message}");
+    let written = world.writer.written();
+    until(120, "clients write again, to whichever member", || world.writer.written() > written + 20);
+    std::fs::remove_file(disk.ballast()).expect("making room");
+    world.is_whole(4);
+    let _ = world.primary().psql(world.shell, "DROP TABLE IF EXISTS ballast");
+    world.nothing_is_lost();
+    world.shell.juju(&["remove-unit", &unit, "--no-prompt"]).ok();
+    world.is_whole(3);
+    until_some(60, "the unit is gone", || (!world.names().contains(&unit)).then_some(()));
+}
