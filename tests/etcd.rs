@@ -122,7 +122,7 @@ mod access {
         let after = server.client_as(new.clone());
         after.ensure_access(&[member("0", "never was"), old.clone()]).await.unwrap();
         // The other units do the same a moment later.
-        server.client_as(new.clone()).ensure_access(&[old.clone()]).await.unwrap();
+        server.client_as(new.clone()).ensure_access(std::slice::from_ref(&old)).await.unwrap();
         for etcd in [&before, &after, &server.client_as(old.clone()), &server.client_as(new.clone())] {
             assert_eq!(etcd.get(KEY).await.unwrap(), None);
         }
