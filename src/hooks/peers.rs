@@ -127,7 +127,7 @@ mod tests {
         let unknown = |address: &str| Peer { address: address.into(), ..Peer::default() };
         let word = said.write();
         #[rustfmt::skip]
-        let table: [(&str, &[(&str, &str)], Peer); 7] = [
+        let table: [(_, &[_], _); 7] = [
             ("it came back elsewhere",          &[("ingress-address", "10.0.0.2"), (WORD, &word)], at("10.0.0.2")),
             ("Juju does not say where",         &[(WORD, &word)],                                  said.clone()),
             ("Juju says nothing of it",         &[("ingress-address", ""), (WORD, &word)],         said.clone()),

@@ -214,9 +214,9 @@ mod tests {
             (10 * GIB,       1024 * GIB,  16 * MIB,  false),
             (10 * GIB - 1,   1024 * GIB,  16 * MIB,  true),
             // a small disk: four segments
-            (64 * MIB,       1 * GIB,     16 * MIB,  false),
-            (64 * MIB - 1,   1 * GIB,     16 * MIB,  true),
-            (4 * GIB - 1,    20 * GIB,    1 * GIB,   true),
+            (64 * MIB,       GIB,         16 * MIB,  false),
+            (64 * MIB - 1,   GIB,         16 * MIB,  true),
+            (4 * GIB - 1,    20 * GIB,    GIB,       true),
             (0,              0,           16 * MIB,  true),
         ];
         for (free, total, segment, full) in table {
