@@ -147,3 +147,18 @@ fn is_cut_off(world: &'static World, replica: &str) {
     eprintln!("    cut off: {said}");
     assert!(refused.is_ok(), "{said}");
 }
+
+/// The end: one unit is planned, which is the primary, and may back up.
+pub fn one_planned_unit(world: &'static World) {
+    world.with_tls();
+    let primary = world.primary();
+    for replica in world.replicas() {
+        world.shell.juju(&["remove-unit", &replica, "--no-prompt"]).ok();
+    }
+    until(180, "one unit is left", || world.units().len() == 1);
+    world.is_whole(1);
+    world.tell_writer();
+    let made = world.backup(&primary);
+    assert!(world.log_of(&made.get("backup-id")).contains("--no-backup-standby"), "copied from the primary");
+    world.speaks_tls_alone(&primary, &world.authority_ca());
+}
