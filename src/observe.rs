@@ -5,7 +5,7 @@ use crate::agent::Agent;
 use crate::cluster::{MemberState, PatroniError};
 use crate::engine::pgbackrest::EngineError;
 use crate::model::{Catalog, Observed, Role, TlsStage, UnitName, error_chain};
-use crate::policy::Facts;
+use crate::policy::{Facts, MAX_LAG};
 
 /// Everything the right to back up hangs on. The catalog is asked for only when
 /// the caller has it: it costs a look into the repository.
@@ -20,7 +20,7 @@ pub async fn facts(agent: &Agent, restore_under_way: Option<String>, catalog: &O
         member_running: map(&own, |member| member.running),
         // Units change over one by one: the engine reaches all of them when this one takes TLS alone.
         tls: agent.member.stage == TlsStage::Only,
-        replica_lag_bytes: map(&own, |member| member.lag),
+        replica_lag_bytes: lag(agent, &own).await,
         primary_unit: find(agent, &members, |member| member.role == Role::Primary),
         healthiest_replica: healthiest_replica(agent, &members),
         settings: settings(agent),
@@ -80,9 +80,27 @@ fn find(
     members.known()?.iter().find(|member| wanted(member)).and_then(|member| unit_of(agent, member))
 }
 
+/// One that could be backed up from: it runs and keeps up.
 fn healthiest_replica(agent: &Agent, members: &Observed<Vec<MemberState>>) -> Option<UnitName> {
     let replicas = members.known()?.iter().filter(|member| member.role == Role::Replica && member.running);
-    replicas.min_by_key(|member| member.lag.unwrap_or(u64::MAX)).and_then(|member| unit_of(agent, member))
+    let keeping_up = replicas.filter_map(|member| Some((member.lag.filter(|lag| *lag <= MAX_LAG)?, member)));
+    keeping_up.min_by_key(|(lag, _)| *lag).and_then(|(_, member)| unit_of(agent, member))
+}
+
+/// Patroni counts what has been received; a backup waits for what is replayed.
+async fn lag(agent: &Agent, own: &Observed<MemberState>) -> Observed<Option<u64>> {
+    let received = map(own, |member| member.lag);
+    if !matches!(received, Observed::Known(Some(_))) || own.known().is_some_and(|own| own.role == Role::Primary) {
+        return received;
+    }
+    let unreplayed = match agent.postgres().await {
+        Ok(session) => session.unreplayed().await,
+        Err(error) => Err(error),
+    };
+    match unreplayed {
+        Ok(bytes) => map(&received, |lag| lag.map(|lag| lag.saturating_add(bytes))),
+        Err(error) => Observed::unknown(error_chain(&error)),
+    }
 }
 
 /// Members are named after their units: `postgresql-0` is `postgresql/0`.

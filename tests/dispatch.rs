@@ -201,6 +201,72 @@ mod hooks {
     }
 
     #[test]
+    fn a_unit_that_juju_removes_waits_for_its_end() {
+        let storage = a_unit(json!({"peers": {"postgresql/1": {"address": "10.0.0.2", "joined": true}}}));
+        let script = on_storage(Script::new().any_order(), storage.path())
+            .expect("goal-state", ["--format=json"])
+            .stdout("{\"units\":{\"postgresql/0\":{\"status\":\"dying\"},\"postgresql/1\":{\"status\":\"active\"}}}")
+            .expect("is-leader", ["--format=json"])
+            .stdout("false")
+            .expect("status-set", ["maintenance", "--", "leaving the cluster"]);
+        let tools = install(script);
+        assert_eq!(Start::hook("update-status").run(&tools), Ended::well());
+        tools.finish();
+        // Whom `stop` hands the cluster over to is not forgotten.
+        let known = known(storage.path());
+        assert_eq!(known["leaving"], true);
+        assert_eq!(known["peers"]["postgresql/1"]["address"], "10.0.0.2");
+    }
+
+    #[test]
+    fn what_the_other_units_say_is_read_whatever_it_is() {
+        let storage = tempfile::tempdir().unwrap();
+        let peers = "database-peers:0";
+        let word = json!({"address": "10.0.0.9", "joined": true, "etcd_user": "member-1"}).to_string();
+        let bags = [json!({"ingress-address": "10.0.0.2", "member": word}), json!({"member": "{"}), json!({})];
+        let units = json!(["postgresql/1", "postgresql/2", "postgresql/3"]);
+        let mut script = on_storage(Script::new().any_order(), storage.path())
+            .expect("network-get", ["database-peers", "--ingress-address", "--format=json"])
+            .stdout("\"10.0.0.1\"")
+            .expect("goal-state", ["--format=json"])
+            .stdout("{\"units\":{\"postgresql/0\":{},\"postgresql/1\":{},\"postgresql/4\":{\"status\":\"dying\"}}}")
+            .expect("relation-ids", ["database-peers", "--format=json"])
+            .stdout(format!("[\"{peers}\"]"))
+            .expect("relation-list", ["-r", peers, "--format=json"])
+            .stdout(units.to_string())
+            .expect("relation-get", ["-r", peers, "-", "postgresql/0", "--format=json"])
+            .stdout("{}")
+            .expect("relation-get", ["-r", peers, "--app", "-", "postgresql", "--format=json"])
+            .stdout("{\"founder\":\"postgresql/1\"}")
+            .expect("is-leader", ["--format=json"])
+            .stdout("false")
+            .expect("config-get", ["--format=json"])
+            .stdout("{}")
+            .expect("relation-ids", ["s3-parameters", "--format=json"])
+            .stdout("[]")
+            .expect("status-set", ["**"]);
+        for (unit, bag) in units.as_array().unwrap().iter().zip(bags) {
+            let args = ["-r", peers, "-", unit.as_str().unwrap(), "--format=json"];
+            script = script.expect("relation-get", args).stdout(bag.to_string());
+        }
+        let tools = install(script);
+        assert_eq!(Start::hook("database-peers-relation-changed").run(&tools), Ended::well());
+        tools.finish();
+        let known = known(storage.path());
+        let of = |unit: &str| {
+            let peer = &known["peers"][unit];
+            (peer["address"].as_str().unwrap(), peer["joined"] == true, peer["etcd_user"].as_str().unwrap())
+        };
+        // Juju knows the address best.
+        assert_eq!(of("postgresql/1"), ("10.0.0.2", true, "member-1"));
+        assert_eq!([of("postgresql/2"), of("postgresql/3")], [("", false, ""); 2]);
+        assert_eq!(known["founder"], "postgresql/1");
+        // Those that leave still count as known, and no longer as planned.
+        let all = ["postgresql/0", "postgresql/1", "postgresql/2", "postgresql/3", "postgresql/4"];
+        assert_eq!((&known["known_units"], &known["planned_units"]), (&json!(all), &json!(2)));
+    }
+
+    #[test]
     fn a_units_folders_are_its_own_and_what_it_knows_is_private() {
         let storage = tempfile::tempdir().unwrap();
         let tools = install(a_follower(storage.path(), &json!({}), None).expect("status-set", ["**"]));
@@ -240,7 +306,7 @@ mod hooks {
             assert_eq!(ended, Ended::well(), "{name}");
             let calls = fs::read_to_string(machine.path().join("calls")).unwrap();
             let calls: Vec<_> = calls.lines().collect();
-            let packages = "postgresql patroni etcd-server python3-etcd pgbackrest util-linux";
+            let packages = "postgresql patroni etcd-server python3-etcd python3-idna pgbackrest util-linux";
             let installing = format!("status-set maintenance -- installing packages: {}", packages.replace(' ', ", "));
             let install = format!("apt-get install --yes --quiet --no-install-recommends {packages}");
             let installed = "juju-log -l INFO -- packages installed";
@@ -678,8 +744,8 @@ fn on_storage(script: Script, storage: &Path) -> Script {
         .stdout(json!(storage).to_string())
 }
 
-/// Juju's answers to a unit that is no leader, before the leader made the passwords. `related` is the bag of an
-/// object storage.
+/// Juju's answers to a unit that is no leader, before the leader made the passwords: each question is asked once, for each
+/// is a process. `related` is the bag of an object storage.
 fn a_follower(storage: &Path, options: &Value, related: Option<&Value>) -> Script {
     let peers = "database-peers:0";
     let script = on_storage(Script::new().any_order(), storage)
@@ -689,13 +755,14 @@ fn a_follower(storage: &Path, options: &Value, related: Option<&Value>) -> Scrip
         .stdout("{\"units\":{\"postgresql/0\":{\"status\":\"waiting\"}}}")
         .expect("relation-ids", ["database-peers", "--format=json"])
         .stdout(format!("[\"{peers}\"]"))
-        .repeat()
+        .expect("relation-list", ["-r", peers, "--format=json"])
+        .stdout("[]")
+        .expect("relation-get", ["-r", peers, "-", "postgresql/0", "--format=json"])
+        .stdout("{\"ingress-address\":\"10.0.0.1\"}")
         .expect("relation-get", ["-r", peers, "--app", "-", "postgresql", "--format=json"])
         .stdout("{}")
-        .repeat()
         .expect("is-leader", ["--format=json"])
         .stdout("false")
-        .repeat()
         .expect("config-get", ["--format=json"])
         .stdout(options.to_string())
         .expect("relation-ids", ["s3-parameters", "--format=json"]);
@@ -722,6 +789,11 @@ fn a_unit(more: Value) -> tempfile::TempDir {
     fs::create_dir(storage.path().join("state")).unwrap();
     fs::write(storage.path().join("state/unit.json"), known.to_string()).unwrap();
     storage
+}
+
+/// What the last hook learned.
+fn known(storage: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(storage.join("state/unit.json")).unwrap()).unwrap()
 }
 
 /// A program of `sh`. Written by another process: one of ours that is just being started would keep the file open for

@@ -278,6 +278,25 @@ mod questions {
     }
 
     #[tokio::test]
+    async fn units_that_leave_are_known_and_do_not_stay() {
+        #[rustfmt::skip]
+        let table = [
+            (r#"{"units":{"p/1":{"status":"dying"},"p/0":{"status":"active"},"p/10":{}}}"#, vec![("p/0", true), ("p/1", false), ("p/10", true)]),
+            (r#"{"units":{"p/0":{"status":"dead"}},"relations":{"r":{"q/0":{"status":"joined"}}}}"#, vec![("p/0", false)]),
+            ("null", vec![]),
+        ];
+        for (answer, want) in table {
+            let args = ["goal-state", "--format=json"];
+            let units = asked(args, answer, async |juju| juju.units().await).await.unwrap();
+            let units: Vec<_> = units.iter().map(|(name, stays)| (name.as_str(), *stays)).collect();
+            assert_eq!(units, want, "{answer}");
+            let staying = asked(args, answer, async |juju| juju.goal_units().await).await.unwrap();
+            let want: Vec<_> = want.iter().filter(|(_, stays)| *stays).map(|(name, _)| *name).collect();
+            assert_eq!(staying, want, "{answer}");
+        }
+    }
+
+    #[tokio::test]
     async fn storage_that_is_not_attached_is_no_storage() {
         for answer in ["[]", "null"] {
             let storage =

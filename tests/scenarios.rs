@@ -22,6 +22,7 @@ mod scenarios {
     pub mod restore;
     pub mod schema;
     pub mod secrets;
+    pub mod stage;
     pub mod store;
     pub mod system_users;
     pub mod teardown;
@@ -30,7 +31,7 @@ mod scenarios {
 }
 
 use scenarios::{
-    backup, broken_backup, broken_restore, hostile, repository, restore, secrets, system_users, teardown, world,
+    backup, broken_backup, broken_restore, hostile, repository, restore, secrets, stage, system_users, teardown, world,
 };
 
 type Scenario = (&'static str, fn(&'static world::World));
@@ -81,6 +82,6 @@ fn main() {
     arguments.test_threads = Some(1);
     let trials = SCENARIOS.iter().map(|&(sentence, scenario)| world::trial(sentence, scenario)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
-    world::end();
+    stage::end();
     conclusion.exit();
 }

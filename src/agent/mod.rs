@@ -31,6 +31,8 @@ pub struct Agent {
     pub unit: UnitName,
     pub stanza: Stanza,
     pub file: UnitFile,
+    /// Somebody told Patroni to do nothing by itself.
+    pub paused: bool,
     /// The command by which a replica that has no data yet gets it from the repository.
     pub replica_from_repository: Option<String>,
 }
@@ -58,7 +60,7 @@ impl Agent {
             runner: runner.clone(),
             services,
         };
-        Ok(Self { runner, user, member, unit, stanza, file, replica_from_repository: None })
+        Ok(Self { runner, user, member, unit, stanza, file, paused: false, replica_from_repository: None })
     }
 
     pub fn layout(&self) -> &Layout {

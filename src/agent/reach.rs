@@ -5,7 +5,7 @@ use super::Agent;
 use crate::cluster::{Credentials, Etcd, EtcdStart, Patroni, urls};
 use crate::model::{AgentError, Peer, TlsStage};
 use crate::secrets::SecretString;
-use crate::settings::SystemUsers;
+use crate::settings::{SystemUsers, raft_tag};
 use crate::sys::files;
 use crate::sys::http::{HttpClient, Identity};
 
@@ -48,21 +48,20 @@ impl Agent {
 
     /// The user by which our services enter etcd.
     pub fn etcd_credentials(&self, users: &SystemUsers) -> Credentials {
-        Credentials::of(&users.raft_tag(&self.file.model_uuid), users.raft.clone())
+        self.member_credentials(users.raft.clone())
+    }
+
+    fn member_credentials(&self, raft: SecretString) -> Credentials {
+        Credentials::of(&raft_tag(&self.file.model_uuid, &raft), raft)
     }
 
     /// Who may have been let into etcd before: by the password in force until
     /// now, and as releases did that had one user.
     pub fn former_etcd_credentials(&self) -> Vec<Credentials> {
-        let mut former = Vec::new();
-        if let Ok(applied) = SystemUsers::from_content(&self.file.applied_users, None) {
-            former.push(self.etcd_credentials(&applied));
-            former.push(Credentials::root(applied.raft));
-        }
-        if let Ok(users) = self.users() {
-            former.push(Credentials::root(users.raft));
-        }
-        former
+        let applied = self.file.applied_users.get(RAFT).cloned().map(SecretString::from);
+        let root = applied.clone().into_iter().chain(self.users().ok().map(|users| users.raft));
+        let member = applied.map(|raft| self.member_credentials(raft));
+        member.into_iter().chain(root.map(Credentials::root)).collect()
     }
 
     /// The raft password in force, as soon as our services enter by it.
@@ -92,12 +91,12 @@ impl Agent {
         self.etcd_at(&self.joined_peers())
     }
 
-    /// Is there, or was there, a cluster that this unit is to be part of?
+    /// Is there, or was there, a cluster that this unit is to be part of? Its own
+    /// past counts only while there are others: what the last unit has is all there is.
     pub fn is_formed(&self) -> bool {
-        let peers = self.file.peers.values();
-        self.file.system_id.is_some()
-            || self.file.formed_before
-            || peers.into_iter().any(|peer| peer.joined || peer.system_id.is_some())
+        let others = self.file.peers.values().any(|peer| peer.joined || peer.system_id.is_some());
+        let has_a_past = self.file.system_id.is_some() || self.file.formed_before;
+        others || (has_a_past && self.file.known_units.len() > 1)
     }
 
     /// Tells texts apart without keeping them.

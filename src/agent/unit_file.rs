@@ -76,6 +76,8 @@ pub struct UnitFile {
     pub repository_problem: Option<String>,
     /// Stanza made and checked with exactly these settings.
     pub repository_ready: bool,
+    /// How far WAL was when a hook looked last.
+    pub wal_seen: Option<(u64, DateTime<Utc>)>,
     /// Since when this replica is on a timeline that the cluster has left.
     pub astray_since: Option<DateTime<Utc>>,
     /// What pgBackRest's server read last.

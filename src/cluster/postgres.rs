@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::layout::PG_PORT;
-use crate::model::{Role, Timeline, WalSegmentSize};
+use crate::model::{Lsn, Role, Timeline, WalSegmentSize};
 
 /// Every statement of the agent is short; a lock held by a user must not hang a hook.
 const SESSION: &str = "-c statement_timeout=60s -c lock_timeout=10s -c idle_session_timeout=0";
@@ -45,6 +45,8 @@ pub struct Archiver {
     pub last_failed_wal: Option<String>,
     /// Segments that wait to be archived.
     pub waiting: i64,
+    /// When the last one was, in seconds since 1970.
+    pub last_archived: Option<i64>,
 }
 
 impl Postgres {
@@ -92,6 +94,13 @@ impl Postgres {
         Ok(row.get(0))
     }
 
+    /// Of a standby: bytes of WAL that it has received and not replayed.
+    pub async fn unreplayed(&self) -> Result<u64, SqlError> {
+        let text = "SELECT coalesce(greatest(pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), 0), 0)::int8";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking how far replay is"))?;
+        Ok(row.get::<_, i64>(0).max(0) as u64)
+    }
+
     /// Bytes of all databases.
     pub async fn size(&self) -> Result<u64, SqlError> {
         let text = "SELECT coalesce(sum(pg_database_size(oid)), 0)::int8 FROM pg_database";
@@ -129,11 +138,26 @@ impl Postgres {
         Ok(row.get(0))
     }
 
+    /// Of the primary: how far WAL is written.
+    pub async fn wal_lsn(&self) -> Result<Lsn, SqlError> {
+        let doing = "asking how far WAL is";
+        let text = "SELECT pg_current_wal_lsn()::text";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query(doing))?;
+        let lsn = row.get::<_, String>(0).parse();
+        lsn.map_err(|_| SqlError::Query { doing, message: "not an LSN".to_owned() })
+    }
+
     pub async fn archiver(&self) -> Result<Archiver, SqlError> {
         let text = "SELECT coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false), last_failed_wal, \
-                    (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready') FROM pg_stat_archiver";
+                    (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'), \
+                    extract(epoch FROM last_archived_time)::int8 FROM pg_stat_archiver";
         let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking the archiver"))?;
-        Ok(Archiver { failing: row.get(0), last_failed_wal: row.get(1), waiting: row.get(2) })
+        Ok(Archiver {
+            failing: row.get(0),
+            last_failed_wal: row.get(1),
+            waiting: row.get(2),
+            last_archived: row.get(3),
+        })
     }
 
     /// A transaction that has a number commits.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::peers::PeerRelation;
 use super::system_users;
 use crate::agent::{RepositoryRecord, UnitFile};
 use crate::juju::{Context, Juju, JujuError, SecretAnswer};
@@ -18,6 +19,8 @@ const S3: &str = "s3-parameters";
 pub(super) async fn gather(
     juju: &Juju,
     context: &Context,
+    peers: Option<&PeerRelation>,
+    is_leader: bool,
     file: &mut UnitFile,
     scratch: &std::path::Path,
 ) -> Result<Vec<Condition>, AgentError> {
@@ -29,8 +32,8 @@ pub(super) async fn gather(
     file.address = juju.address(super::peers::PEERS).await.map_err(asked)?;
     let mut conditions = Vec::new();
     conditions.extend(options(juju.config().await.map_err(asked)?, file));
-    conditions.extend(system_users::gather(juju, context, file, scratch).await?);
-    let problem = repository(juju, context, file).await.map_err(asked)?;
+    conditions.extend(system_users::gather(juju, peers, is_leader, file, scratch).await?);
+    let problem = repository(juju, context, is_leader, file).await.map_err(asked)?;
     file.repository_problem = problem.as_ref().map(|condition| condition.text().to_owned());
     conditions.extend(problem);
     Ok(conditions)
@@ -51,7 +54,12 @@ pub(super) fn application(file: &UnitFile) -> &str {
 }
 
 /// Reads the related object storage; the leader writes what it wants to be told.
-async fn repository(juju: &Juju, context: &Context, file: &mut UnitFile) -> Result<Option<Condition>, JujuError> {
+async fn repository(
+    juju: &Juju,
+    context: &Context,
+    is_leader: bool,
+    file: &mut UnitFile,
+) -> Result<Option<Condition>, JujuError> {
     let Some(relation) = juju.relation_ids(S3).await?.into_iter().next() else {
         forget_repository(file);
         return Ok(None);
@@ -61,7 +69,7 @@ async fn repository(juju: &Juju, context: &Context, file: &mut UnitFile) -> Resu
         return Ok(None);
     };
     let bag = juju.app_bag(&relation, &app).await?;
-    if juju.is_leader().await? {
+    if is_leader {
         let own = juju.app_bag(&relation, &context.unit.application).await?;
         let missing: BTreeMap<_, _> =
             s3_request(&bag, &relation).into_iter().filter(|(key, value)| own.get(key) != Some(value)).collect();

@@ -15,7 +15,9 @@ const WORD: &str = "member";
 
 /// The peer relation as this hook found it.
 pub(super) struct PeerRelation {
-    id: String,
+    pub id: String,
+    /// The application's bag.
+    pub application: Bag,
     /// What our own bag says.
     told: Bag,
 }
@@ -31,6 +33,7 @@ impl PeerRelation {
 pub(super) async fn gather(
     juju: &Juju,
     context: &Context,
+    is_leader: bool,
     file: &mut UnitFile,
 ) -> Result<Option<PeerRelation>, JujuError> {
     let units = juju.units().await?;
@@ -58,8 +61,10 @@ pub(super) async fn gather(
         // Juju remembers us where our storage does not.
         file.formed_before = before.is_some_and(|word| word.system_id.is_some());
     }
-    name_founder(juju, context, &id, file).await?;
-    Ok(Some(PeerRelation { id, told }))
+    let application = juju.app_bag(&id, &context.unit.application).await?;
+    let relation = PeerRelation { id, application, told };
+    name_founder(juju, is_leader, &relation, file).await?;
+    Ok(Some(relation))
 }
 
 /// A unit that has not said a word yet is known by its address.
@@ -72,16 +77,20 @@ fn word_of(bag: &Bag) -> Peer {
 
 /// The leader names itself when nobody was named, or when the one who was is
 /// gone. Once there is a cluster it means nothing any more.
-async fn name_founder(juju: &Juju, context: &Context, id: &str, file: &mut UnitFile) -> Result<(), JujuError> {
-    let own = context.unit.to_string();
-    let bag = juju.app_bag(id, &context.unit.application).await?;
-    let named = bag.get(FOUNDER).cloned();
+async fn name_founder(
+    juju: &Juju,
+    is_leader: bool,
+    relation: &PeerRelation,
+    file: &mut UnitFile,
+) -> Result<(), JujuError> {
+    let own = file.unit.clone();
+    let named = relation.application.get(FOUNDER).cloned();
     // Goal state, not the relation's list: a unit that is away has not joined it yet.
     let there = named.as_ref().is_some_and(|unit| *unit == own || file.known_units.contains(unit));
     file.founder = match named {
         Some(unit) if there => unit,
-        _ if juju.is_leader().await? => {
-            juju.set_app_bag(id, &BTreeMap::from([(FOUNDER.to_owned(), own.clone())])).await?;
+        _ if is_leader => {
+            juju.set_app_bag(&relation.id, &BTreeMap::from([(FOUNDER.to_owned(), own.clone())])).await?;
             own
         }
         _ => String::new(),

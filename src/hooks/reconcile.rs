@@ -1,20 +1,24 @@
 //! One reconcile for all hooks: observe, compare with what is asked for, do
 //! the next needed thing, set the status.
 
-use super::{engine_server, inputs, peers, repository, start_member, tls};
+use super::{engine_server, inputs, peers, repository, start_member, tls, wal};
 use crate::actions;
 use crate::agent::{Agent, UnitFile, take_lock};
 use crate::cluster::Layout;
 use crate::juju::{Context, Juju, JujuError};
 use crate::model::{AgentError, Role};
-use crate::policy::status::{Condition, active, maintenance, unit_status, waiting};
+use crate::policy::status::{Condition, active, blocked, maintenance, unit_status, waiting};
 use crate::sys::environment::Vars;
 use crate::sys::process::OsUser;
 
 pub(super) async fn reconcile(vars: &Vars, context: &Context, juju: &Juju) -> Result<(), AgentError> {
     let conditions = match juju.storage("pgdata").await.map_err(asked)? {
         None => vec![waiting("waiting for storage `pgdata`")],
-        Some(storage) => on_storage(vars, context, juju, storage).await?,
+        Some(storage) => match on_storage(vars, context, juju, storage.clone()).await {
+            Ok(conditions) => conditions,
+            // Nothing can be written down; an error would only hide why.
+            Err(error) => vec![wal::disk_is_full(&storage, &error).ok_or(error)?],
+        },
     };
     let status = unit_status(&conditions);
     juju.set_status(status.level.word(), &status.message)
@@ -42,13 +46,14 @@ async fn on_storage(
         Err(busy) => return Ok(vec![maintenance(busy.explain())]),
     };
     let mut file = UnitFile::load(&layout.state())?.unwrap_or_default();
-    let relation = peers::gather(juju, context, &mut file).await.map_err(asked)?;
+    let is_leader = juju.is_leader().await.map_err(asked)?;
+    let relation = peers::gather(juju, context, is_leader, &mut file).await.map_err(asked)?;
     if file.leaving {
         file.save(&layout.state())?;
         return Ok(vec![maintenance("leaving the cluster")]);
     }
-    let is_leader = juju.is_leader().await.map_err(asked)?;
-    let mut conditions = inputs::gather(juju, context, &mut file, &layout.state()).await?;
+    let mut conditions =
+        inputs::gather(juju, context, relation.as_ref(), is_leader, &mut file, &layout.state()).await?;
     file.save(&layout.state())?;
     if file.users.is_empty() {
         conditions.push(waiting("waiting for the system users' passwords"));
@@ -88,6 +93,7 @@ async fn act(
         Err(condition) => {
             // First: the rest may follow from it.
             conditions.insert(0, condition);
+            conditions.extend(wal::disk_condition(agent));
             return Ok(conditions);
         }
     };
@@ -99,6 +105,13 @@ async fn looked_after(agent: &mut Agent, juju: &Juju, role: Role) -> Vec<Conditi
     let mut conditions = Vec::new();
     if let Err(error) = tls::told_services(agent).await {
         conditions.push(waiting(format!("TLS: {}", error.explain())));
+    }
+    if agent.paused {
+        conditions.push(blocked(format!(
+            "Patroni is paused: nobody takes over when the primary fails; juju exec --unit {} -- patronictl -c {} resume",
+            agent.unit,
+            agent.layout().patroni_conf().display()
+        )));
     }
     let of_repository = repository::reconcile(agent, juju, role).await;
     if let Err(error) = engine_server::ensure(agent).await {

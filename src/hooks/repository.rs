@@ -1,6 +1,7 @@
 //! The repository at every hook: set up or looked after; what is wrong with it
 //! as a condition.
 
+use super::wal;
 use crate::agent::Agent;
 use crate::cluster::Archiving;
 use crate::juju::Juju;
@@ -10,20 +11,24 @@ use crate::repository;
 
 pub(super) async fn reconcile(agent: &mut Agent, juju: &Juju, role: Role) -> Vec<Condition> {
     if agent.repository().is_none() {
-        return stop_archiving(agent).await;
+        let mut conditions = stop_archiving(agent).await;
+        conditions.extend(wal::condition(agent, role, None).await);
+        return conditions;
     }
     let say = async |text: &str| {
         // Only a courtesy: the outcome is told at the end of the hook.
         let _ = juju.set_status("maintenance", text).await;
     };
-    match repository::ensure(agent, say).await {
-        Ok(()) if role == Role::Replica => Vec::new(),
-        Ok(()) => backlog(agent).await,
-        Err(error) if error.to_string() == repository::NOT_YET => vec![waiting(error.to_string())],
-        Err(error) => {
-            tracing::warn!("the repository: {}", error_chain(&error));
-            vec![blocked(condition_text(&error))]
-        }
+    let outcome = repository::ensure(agent, say).await;
+    if let Err(error) = &outcome {
+        tracing::warn!("the repository: {}", error_chain(error));
+    }
+    let says = outcome.as_ref().err().map(condition_text);
+    match (wal::condition(agent, role, says.clone()).await, outcome) {
+        (Some(condition), _) => vec![condition],
+        (None, Ok(())) => Vec::new(),
+        (None, Err(error)) if error.to_string() == repository::NOT_YET => vec![waiting(error.to_string())],
+        (None, Err(error)) => vec![blocked(condition_text(&error))],
     }
 }
 
@@ -44,16 +49,4 @@ async fn stop_archiving(agent: &mut Agent) -> Vec<Condition> {
         ))],
         Err(error) => vec![waiting(error_chain(&error))],
     }
-}
-
-/// Is WAL reaching the repository?
-async fn backlog(agent: &Agent) -> Vec<Condition> {
-    let Some(archiver) = repository::backlog(agent).await else { return Vec::new() };
-    let first = archiver.last_failed_wal.unwrap_or_default();
-    vec![blocked(format!(
-        "WAL does not reach the repository: {} segments wait, the first is {first}; juju exec --unit {} -- tail {}/*",
-        archiver.waiting,
-        agent.unit,
-        agent.layout().log().display()
-    ))]
 }

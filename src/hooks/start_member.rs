@@ -59,14 +59,15 @@ async fn may_begin(agent: &mut Agent) -> Result<(), AgentError> {
     if initialized.is_some_and(|id| !id.is_empty()) {
         return replica::choose_source(agent).await;
     }
-    if agent.file.founder == agent.unit.to_string() && !agent.is_formed() {
-        return Ok(());
-    }
-    if agent.file.formed_before && agent.file.peers.values().all(|peer| peer.system_id.is_none()) {
+    let alone = agent.file.peers.values().all(|peer| peer.system_id.is_none());
+    if alone && (agent.file.formed_before || agent.file.system_id.is_some()) {
         return Err(AgentError::refused(
             "the data of this cluster is gone: it was on a storage that this unit no longer has",
             format!("Attach that storage to a new unit, or remove {} and restore a backup", agent.unit),
         ));
+    }
+    if agent.file.founder == agent.unit.to_string() && !agent.is_formed() {
+        return Ok(());
     }
     Err(AgentError::fault("joining the cluster", "no unit has begun it yet".to_owned()))
 }
@@ -126,10 +127,11 @@ async fn place(agent: &Agent, patroni: &Patroni) -> Result<Role, String> {
 }
 
 /// Another address is taken over by a restart only.
-async fn restart_if_pending(agent: &Agent) -> Result<(), AgentError> {
+async fn restart_if_pending(agent: &mut Agent) -> Result<(), AgentError> {
     let patroni = agent.patroni()?;
-    let pending = patroni.own_state().await.is_ok_and(|state| state.pending_restart);
-    if !pending {
+    let Ok(state) = patroni.own_state().await else { return Ok(()) };
+    agent.paused = state.pause;
+    if !state.pending_restart {
         return Ok(());
     }
     patroni.restart_if_pending().await.map_err(|error| AgentError::fault("restarting PostgreSQL", error))

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::inputs::application;
-use super::peers::PEERS;
+use super::peers::PeerRelation;
 use crate::agent::UnitFile;
-use crate::juju::{Context, Juju, JujuError, SecretAnswer};
+use crate::juju::{Juju, JujuError, SecretAnswer};
 use crate::model::AgentError;
 use crate::policy::status::{Condition, blocked, waiting};
 use crate::settings::{Config, SecretUri, SystemUsers};
@@ -19,7 +19,8 @@ const PEER_KEY: &str = "system-users-secret";
 
 pub(super) async fn gather(
     juju: &Juju,
-    context: &Context,
+    peers: Option<&PeerRelation>,
+    is_leader: bool,
     file: &mut UnitFile,
     scratch: &Path,
 ) -> Result<Option<Condition>, AgentError> {
@@ -27,7 +28,7 @@ pub(super) async fn gather(
     let config = Config::from_json(&file.config).ok();
     match config.and_then(|config| config.system_users) {
         Some(uri) => from_users_secret(juju, file, &uri).await.map_err(asked),
-        None => from_own_secret(juju, context, file, scratch).await,
+        None => from_own_secret(juju, peers, is_leader, file, scratch).await,
     }
 }
 
@@ -63,16 +64,14 @@ fn generate() -> Option<SystemUsers> {
 
 async fn from_own_secret(
     juju: &Juju,
-    context: &Context,
+    peers: Option<&PeerRelation>,
+    is_leader: bool,
     file: &mut UnitFile,
     scratch: &Path,
 ) -> Result<Option<Condition>, AgentError> {
     let asked = |error: JujuError| AgentError::fault("asking Juju for the system users", error);
-    let Some(peers) = juju.relation_ids(PEERS).await.map_err(asked)?.into_iter().next() else {
-        return Ok(Some(waiting("waiting for the peer relation")));
-    };
-    let bag = juju.app_bag(&peers, &context.unit.application).await.map_err(asked)?;
-    if let Some(uri) = bag.get(PEER_KEY) {
+    let Some(peers) = peers else { return Ok(Some(waiting("waiting for the peer relation"))) };
+    if let Some(uri) = peers.application.get(PEER_KEY) {
         if let SecretAnswer::Content(content) = juju.secret(uri).await.map_err(asked)?
             && SystemUsers::from_content(&content, None).is_ok()
         {
@@ -80,10 +79,10 @@ async fn from_own_secret(
         }
         return Ok(None);
     }
-    if !juju.is_leader().await.map_err(asked)? {
+    if !is_leader {
         return Ok(Some(waiting("waiting for the leader to make the system users' passwords")));
     }
-    make_own_secret(juju, file, scratch, &peers).await.map(|()| None)
+    make_own_secret(juju, file, scratch, &peers.id).await.map(|()| None)
 }
 
 /// The secret is kept by Juju only if this hook ends well, so the passwords go

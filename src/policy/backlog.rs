@@ -40,7 +40,7 @@ pub struct Disk {
 }
 
 /// Segments that may wait before it is worth saying; one or two always do.
-const BACKLOG: u64 = 8;
+pub const BACKLOG: u64 = 8;
 
 /// PostgreSQL stops, and rolls open transactions back, when it cannot write WAL. It
 /// makes segments ahead of need and hooks come five minutes apart, so some must fit.

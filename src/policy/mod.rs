@@ -12,7 +12,7 @@ pub mod status;
 pub mod tls;
 
 pub use crate::model::{BackupPlan, CopyFrom};
-pub use backlog::{Disk, WalFacts, backlog};
+pub use backlog::{BACKLOG, Disk, WalFacts, backlog};
 pub use backup::{MAX_LAG, plan_backup};
 pub use facts::Facts;
 pub use ownership::Ownership;

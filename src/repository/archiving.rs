@@ -5,15 +5,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::agent::Agent;
-use crate::cluster::{Archiver, Archiving};
+use crate::cluster::Archiving;
 use crate::model::AgentError;
+use crate::policy::BACKLOG;
 
 /// How long Patroni may take to hand a setting on to PostgreSQL.
 const TAKE_OVER: Duration = Duration::from_secs(60);
 const TELL_AGAIN: Duration = Duration::from_secs(3);
-
-/// Segments that may wait before it is worth saying; one or two always do.
-const BACKLOG: i64 = 8;
 
 /// Makes PostgreSQL archive so. Patroni reads its file at its own pace, and
 /// loses a signal that comes while it makes a new cluster: it is told until
@@ -45,9 +43,11 @@ async fn archives_by(agent: &Agent, command: &str) -> bool {
     }
 }
 
-/// What the archiver says when WAL does not reach the repository.
-pub async fn backlog(agent: &Agent) -> Option<Archiver> {
-    let session = agent.postgres().await.ok()?;
-    let archiver = session.archiver().await.ok()?;
-    (archiver.failing && archiver.waiting >= BACKLOG).then_some(archiver)
+/// Does WAL wait that should have reached the repository?
+pub(super) async fn is_behind(agent: &Agent) -> bool {
+    let archiver = match agent.postgres().await {
+        Ok(session) => session.archiver().await,
+        Err(error) => Err(error),
+    };
+    archiver.is_ok_and(|archiver| archiver.failing && archiver.waiting >= BACKLOG as i64)
 }

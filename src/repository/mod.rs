@@ -5,6 +5,6 @@ mod archiving;
 mod conf;
 mod set_up;
 
-pub use archiving::{backlog, use_archiving};
+pub use archiving::use_archiving;
 pub use conf::{drop_engine_beside, end_leftovers_beside, engine_beside};
 pub use set_up::{NOT_YET, ensure, prepare_reading};

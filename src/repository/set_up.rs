@@ -2,7 +2,7 @@
 //! ownership, stanza, check. Every step may be repeated. Whatever is wrong is
 //! told in the store's own words, and tried again by the next hook or action.
 
-use super::archiving::{backlog, use_archiving};
+use super::archiving::{is_behind, use_archiving};
 use super::conf::{Use, drop_candidate, write_conf};
 use crate::agent::Agent;
 use crate::engine::pgbackrest::Engine;
@@ -123,7 +123,7 @@ async fn still_there(agent: &Agent, store: &Store, role: Role) -> Result<bool, A
         Err(error) if error.refusal().is_some_and(store::Refusal::is_no_such_bucket) => Ok(false),
         Err(error) => Err(AgentError::fault("the repository does not answer", error)),
         // The catalog is asked only when something is wrong: it costs a process.
-        Ok(()) if role == Role::Replica || backlog(agent).await.is_none() => Ok(true),
+        Ok(()) if role == Role::Replica || !is_behind(agent).await => Ok(true),
         Ok(()) => Ok(agent.engine().catalog().await.is_ok_and(|catalog| catalog.stanza_exists)),
     }
 }

@@ -17,6 +17,6 @@ pub use endpoint::Endpoint;
 pub use s3::{BadRepository, S3Settings, UriStyle};
 pub use s3_request::s3_request;
 pub use secret_uri::{NotASecretUri, SecretUri};
-pub use system_users::{BadSystemUsers, SystemUsers};
+pub use system_users::{BadSystemUsers, SystemUsers, raft_tag};
 
 pub(crate) use hostile::{shortened, shortened_to};

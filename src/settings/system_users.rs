@@ -104,16 +104,6 @@ impl SystemUsers {
             .collect()
     }
 
-    /// Tells passwords of the cluster store apart, and does not tell them: eight
-    /// hex digits of SHA-256 over a salt that is the cluster's own and the password.
-    pub fn raft_tag(&self, salt: &str) -> String {
-        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-        context.update(salt.as_bytes());
-        context.update(&[0]);
-        context.update(self.raft.expose_secret().as_bytes());
-        context.finish().as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     fn named(&self) -> [(&'static str, &SecretString); 6] {
         [
             ("operator", &self.operator),
@@ -124,6 +114,16 @@ impl SystemUsers {
             ("raft", &self.raft),
         ]
     }
+}
+
+/// Tells passwords of the cluster store apart, and does not tell them: eight hex
+/// digits of SHA-256 over a salt that is the cluster's own and the password.
+pub fn raft_tag(salt: &str, password: &SecretString) -> String {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    context.update(salt.as_bytes());
+    context.update(&[0]);
+    context.update(password.expose_secret().as_bytes());
+    context.finish().as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl PartialEq for SystemUsers {

@@ -163,6 +163,12 @@ pub fn free_bytes(path: &Path) -> Result<u64> {
     Ok(stat.blocks_available() as u64 * stat.fragment_size() as u64)
 }
 
+/// Bytes free for an ordinary user, and bytes in all, of the filesystem of `path`.
+pub fn space(path: &Path) -> Result<(u64, u64)> {
+    let stat = nix::sys::statvfs::statvfs(path)?;
+    Ok((free_bytes(path)?, stat.blocks() as u64 * stat.fragment_size() as u64))
+}
+
 /// Bytes of all files below `path`. Files that vanish meanwhile count nothing.
 pub fn used_bytes(path: &Path) -> Result<u64> {
     let mut sum = 0;

@@ -12,6 +12,7 @@ import time
 from typing import NamedTuple
 
 from catalog import thousand_backups
+from cluster import clients
 from model import Model
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -233,15 +234,19 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--bin", type=pathlib.Path, required=True)
     options.add_argument("--charms", type=pathlib.Path, required=True)
-    options.add_argument("--only", choices=["all", "agent", "engine"], default="all")
+    options.add_argument("--only", choices=["all", "agent", "engine", "clients"], default="all")
     options.add_argument("--json", type=pathlib.Path, required=True)
     given = options.parse_args()
     report = Report()
     model = Model(given.bin, given.charms, RECORDER)
-    title("Deploying, relating, filling")
-    model.deploy()
-    model.fill()
-    model.backup("--type=full")
+    if given.only in ("all", "clients"):
+        clients(model, report, model.home, title, 3, seconds=15)
+        model.juju("destroy-model", "--no-prompt", "--force", "benchc")
+    if given.only != "clients":
+        title("Deploying, relating, filling")
+        model.deploy()
+        model.fill()
+        model.backup("--type=full")
     if given.only in ("all", "agent"):
         no_op_hook(model, report, 21)
         list_thousand(model, report, 11)

@@ -13,12 +13,12 @@ installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -
 
 # --- system -----------------------------------------------------------------
 
-# Why each is here: the database and what runs it | the engine, and certificates for its TLS | what cargo builds with | tests
+# Why each is here: the database and what runs it | the engine, and certificates for its TLS | what cargo builds with | tests (faketime sets the clock of one program back)
 PACKAGES=(
   patroni etcd-server etcd-client python3-etcd python3-idna util-linux iproute2
   pgbackrest ca-certificates openssl
   build-essential pkg-config libssl-dev
-  python3 python3-venv
+  python3 python3-venv faketime
 )
 
 # The server that is here already, else the release's own (15 on Debian 12, 16 on Ubuntu 24.04).

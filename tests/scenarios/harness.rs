@@ -135,6 +135,13 @@ impl Shell {
         self.keep(command.args(arguments).env("LOCALJUJU_HOME", &self.home), &arguments.join(" "))
     }
 
+    /// A look at what Juju has, not kept: for conditions that are waited for.
+    pub fn look(&self, arguments: &[&str]) -> Value {
+        let mut command = Command::new(self.bin.join("localjuju"));
+        command.args(arguments).args(["--format", "json"]).env("LOCALJUJU_HOME", &self.home);
+        serde_json::from_str(&run(&mut command).stdout).unwrap_or_default()
+    }
+
     pub fn json(&self, arguments: &[&str]) -> Value {
         let said = self.juju(&[arguments, &["--format", "json"]].concat()).ok();
         serde_json::from_str(&said).unwrap_or_else(|error| panic!("{arguments:?} answers no JSON: {error}"))

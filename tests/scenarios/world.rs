@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
 use super::harness::{Shell, until, until_some};
+use super::stage::{Stage, words};
 use super::watch::CommandLines;
 
 pub const MODEL: &str = "scen";
@@ -33,7 +33,6 @@ pub struct World {
 }
 
 static WORLD: OnceLock<Result<World, String>> = OnceLock::new();
-static CLEANER: Mutex<Option<Child>> = Mutex::new(None);
 
 pub fn trial(sentence: &'static str, scenario: fn(&'static World)) -> Trial {
     Trial::test(sentence, move || {
@@ -50,38 +49,14 @@ pub fn trial(sentence: &'static str, scenario: fn(&'static World)) -> Trial {
     })
 }
 
-fn words(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-}
-
-/// Takes everything away.
-pub fn end() {
-    if let Some(mut cleaner) = CLEANER.lock().expect("the cleaner").take() {
-        drop(cleaner.stdin.take());
-        let _ = cleaner.wait();
-    }
-}
-
 fn set_up() -> Result<World, String> {
     catch_unwind(build).map_err(|panic| words(&*panic))
 }
 
 fn build() -> World {
-    let target = Path::new(env!("CARGO_BIN_EXE_pg-backup-agent")).parent().expect("a folder of programs");
-    let place = |name: &str, default: PathBuf| std::env::var_os(name).map_or(default, PathBuf::from);
-    let bin = place("BIN_DIR", target.to_owned());
-    let charms = place("CHARMS_DIR", target.with_file_name("charms"));
-    for needed in [bin.join("localjuju"), charms.join("postgresql/dispatch"), charms.join("object-storage/dispatch")] {
-        assert!(needed.exists(), "{} is missing: run make test", needed.display());
-    }
-    let home = tempfile::Builder::new().prefix("sc.").tempdir_in("/tmp").expect("a folder").keep();
-    // OS user postgres passes through.
-    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o755)).expect("its mode");
-    start_cleaner(&home, &bin.join("localjuju"));
+    let Stage { shell, charms } = Stage::set(MODEL, &["postgresql", "object-storage"]);
     let lines = CommandLines::watch();
-    let charm = talkative_charm(&charms.join("postgresql"), &home.join("charm"));
-    let shell = Shell::new(home, bin);
+    let charm = talkative_charm(&charms.join("postgresql"), &shell.home.join("charm"));
     shell.juju(&["add-model", MODEL]).ok();
     // `the next hook` is never far.
     shell.juju(&["model-config", "update-status-hook-interval=2s", "localjuju-retry-min=1s"]).ok();
@@ -96,22 +71,6 @@ fn build() -> World {
     // Text that does not compress away: a slow store is felt.
     world.sql("INSERT INTO rows SELECT i, (SELECT string_agg(md5((i * j)::text), '') FROM generate_series(1, 16) j) FROM generate_series(1, 5000) i");
     world
-}
-
-/// Waits for the end of this program, whatever it is, and then cleans up: its
-/// standard input is a pipe that nobody else holds open.
-fn start_cleaner(home: &Path, juju: &Path) {
-    let keep = if std::env::var_os("SCENARIOS_KEEP").is_some() { "yes" } else { "" };
-    let script = r#"
-        read -r _
-        [ -z "$3" ] || { echo "left: LOCALJUJU_HOME=$1 $2 status" >&2; exit; }
-        [ ! -d "$1/models/$4" ] || LOCALJUJU_HOME=$1 "$2" destroy-model --no-prompt --force "$4" >/dev/null 2>&1
-        rm -rf "$1""#;
-    let mut cleaner = Command::new("sh");
-    cleaner.args(["-c", script, "sh"]).args([home, juju]).args([keep, MODEL]);
-    // Ctrl-C is for the whole group of a terminal; this one goes on.
-    let cleaner = cleaner.stdin(Stdio::piped()).process_group(0).spawn().expect("starting sh");
-    *CLEANER.lock().expect("the cleaner") = Some(cleaner);
 }
 
 /// The charm, whose agent tells everything it can and whose unit is far from
