@@ -208,10 +208,11 @@ async fn look_after(agent: &mut Agent, is_leader: bool) -> Result<(), AgentError
         return settle_membership(agent, is_leader).await;
     }
     let others = agent.etcd_of_others()?;
-    if others.has_endpoints()
-        && let Ok(members) = others.members_for_sure().await
-        && !members.iter().any(|member| member.name == agent.member.name)
-    {
+    let seen = match others.has_endpoints() {
+        true => others.members_for_sure().await.ok(),
+        false => None,
+    };
+    if seen.iter().any(|members| !members.iter().any(|member| member.name == agent.member.name)) {
         // The others went on without us.
         agent.member.stop_etcd().await.map_err(service_fault)?;
         return come_up(agent).await;
@@ -222,7 +223,14 @@ async fn look_after(agent: &mut Agent, is_leader: bool) -> Result<(), AgentError
         agent.member.start_etcd_alone(&alone, &agent.etcd_start()).await.map_err(service_fault)?;
         return ready(agent).await;
     }
-    restart_if_changed(agent).await?;
+    match seen {
+        Some(_) => restart_if_changed(agent).await?,
+        // Nobody answers us: there is no quorum that a turn would keep, and none that would give us one.
+        None if !agent.member.etcd_runs_as(&agent.etcd_start()).await => {
+            agent.member.restart_etcd(&agent.etcd_start()).await.map_err(service_fault)?;
+        }
+        None => {}
+    }
     ready(agent).await
 }
 
