@@ -116,7 +116,11 @@ impl World {
         }
         let primary = self.find_primary().ok_or("no primary")?;
         let streaming = self.try_sql(&primary, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name LIKE 'postgresql-%'")?;
-        if streaming == (count - 1).to_string() { Ok(()) } else { Err(format!("{streaming} replicas stream from {primary}")) }
+        if streaming == (count - 1).to_string() {
+            Ok(())
+        } else {
+            Err(format!("{streaming} replicas stream from {primary}"))
+        }
     }
 
     fn etcd_is_well(&self, unit: &str) -> Result<(), String> {
@@ -140,12 +144,16 @@ impl World {
         self.is_whole(self.units().len());
         let _held = self.writer.hold();
         let primary = self.primary();
-        let digest = "SELECT count(*) || ' ' || coalesce(md5(string_agg(row::text, ',' ORDER BY row)), '') FROM written";
+        let digest =
+            "SELECT count(*) || ' ' || coalesce(md5(string_agg(row::text, ',' ORDER BY row)), '') FROM written";
         let want = self.sql(&primary, digest);
         for unit in self.units() {
-            until(30, &format!("{unit} has the rows of {primary}"), || self.try_sql(&unit, digest).is_ok_and(|rows| rows == want));
+            until(30, &format!("{unit} has the rows of {primary}"), || {
+                self.try_sql(&unit, digest).is_ok_and(|rows| rows == want)
+            });
         }
-        let there: BTreeSet<i64> = self.sql(&primary, "SELECT row FROM written").lines().filter_map(|row| row.parse().ok()).collect();
+        let there: BTreeSet<i64> =
+            self.sql(&primary, "SELECT row FROM written").lines().filter_map(|row| row.parse().ok()).collect();
         let lost: Vec<i64> = self.writer.rows().into_iter().filter(|row| !there.contains(row)).collect();
         assert!(lost.is_empty(), "{} rows were acknowledged and are lost: {lost:?}", lost.len());
     }
@@ -160,7 +168,8 @@ impl World {
     }
 
     pub fn integrate_authority(&self) {
-        let related = !self.shell.json(&["status"])["applications"]["postgresql"]["relations"]["certificates"].is_null();
+        let related =
+            !self.shell.json(&["status"])["applications"]["postgresql"]["relations"]["certificates"].is_null();
         if !related {
             self.shell.juju(&["integrate", "postgresql:certificates", "certificates"]).ok();
         }
@@ -172,7 +181,8 @@ impl World {
 
     pub fn all_are_at(&self, stage: &str) -> bool {
         let units = self.units();
-        let files: BTreeMap<String, Value> = self.files().into_iter().filter_map(|(_, file)| Some((file["unit"].as_str()?.to_owned(), file))).collect();
+        let files: BTreeMap<String, Value> =
+            self.files().into_iter().filter_map(|(_, file)| Some((file["unit"].as_str()?.to_owned(), file))).collect();
         units.iter().all(|unit| files.get(unit).is_some_and(|file| file["stage"] == stage && file["reached"] == stage))
     }
 
@@ -199,7 +209,9 @@ impl World {
                 secrets.insert(password.as_str().unwrap_or_default().to_owned(), user.clone());
             }
             for key in ["access-key", "secret-key"] {
-                file["repository"]["secret"][key].as_str().map(|secret| secrets.insert(secret.to_owned(), key.to_owned()));
+                file["repository"]["secret"][key]
+                    .as_str()
+                    .map(|secret| secrets.insert(secret.to_owned(), key.to_owned()));
             }
             let tls = std::fs::read(storage.join("state/tls.json")).unwrap_or_default();
             let tls: Value = serde_json::from_slice(&tls).unwrap_or_default();
@@ -218,7 +230,10 @@ impl World {
 
     /// When the unit's PostgreSQL was started, and on which timeline it is.
     pub fn life(&self, unit: &str) -> String {
-        self.sql(unit, "SELECT pg_postmaster_start_time() || ' on timeline ' || timeline_id FROM pg_control_checkpoint()")
+        self.sql(
+            unit,
+            "SELECT pg_postmaster_start_time() || ' on timeline ' || timeline_id FROM pg_control_checkpoint()",
+        )
     }
 
     pub fn lives(&self) -> Vec<String> {

@@ -14,7 +14,10 @@ pub fn in_mid_backup(world: &'static World) {
     let died = Instant::now();
     world.shell.juju(&["power-off", &primary]).ok();
     until(120, "another unit is the primary", || {
-        world.units().iter().any(|unit| *unit != primary && world.try_sql(unit, "SELECT pg_is_in_recovery()").is_ok_and(|is| is == "f"))
+        world
+            .units()
+            .iter()
+            .any(|unit| *unit != primary && world.try_sql(unit, "SELECT pg_is_in_recovery()").is_ok_and(|is| is == "f"))
     });
     world.fault("none");
     let said = running.end();

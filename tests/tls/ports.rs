@@ -113,7 +113,10 @@ impl World {
             assert_eq!(http(&url, None, &[]).map(|(code, _)| code), Ok(200), "{unit}: {url}");
         }
         for port in [ETCD_CLIENT, ETCD_PEER, ENGINE] {
-            assert!(std::net::TcpStream::connect((address.as_str(), port)).is_err(), "{unit}, port {port} is still open");
+            assert!(
+                std::net::TcpStream::connect((address.as_str(), port)).is_err(),
+                "{unit}, port {port} is still open"
+            );
         }
         assert_eq!(self.sql(unit, "SHOW ssl"), "off", "{unit}");
     }

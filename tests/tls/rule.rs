@@ -64,7 +64,10 @@ fn one_at_a_time(world: &'static World, primary: &str, first: &'static str, seco
 fn too_far_behind(world: &'static World, primary: &str, replica: &str) {
     let receiver = world.processes(replica, "walreceiver").pop().expect("a program that receives WAL");
     watch::signal(&receiver, nix::sys::signal::Signal::SIGSTOP);
-    world.sql(primary, "SELECT count(pg_logical_emit_message(false, 'scenario', repeat('x', 1048576))) FROM generate_series(1, 270)");
+    world.sql(
+        primary,
+        "SELECT count(pg_logical_emit_message(false, 'scenario', repeat('x', 1048576))) FROM generate_series(1, 270)",
+    );
     let said = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         until(30, "Patroni has seen it", || lag(world, primary, replica) > 256 << 20);
         world.shell.action(replica, &["create-backup"]).failed()

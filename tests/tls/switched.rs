@@ -37,7 +37,8 @@ fn client_verifies(world: &'static World, unit: &str, ca: &std::path::Path) {
         world.address(unit),
         ca.display()
     );
-    let said = world.shell.psql(&["-d", &options], Some(password), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
+    let said =
+        world.shell.psql(&["-d", &options], Some(password), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()");
     assert_eq!(said.ok(), "t", "{unit}");
 }
 
@@ -64,7 +65,10 @@ fn key_is_at_home(world: &'static World) {
         }
         assert_eq!(holders, 2, "{unit}: the services' file and the agent's");
         let seen = world.lines.seen();
-        assert!(!seen.iter().any(|line| memchr::memmem::find(line, key.as_bytes()).is_some()), "{unit}: in a command line");
+        assert!(
+            !seen.iter().any(|line| memchr::memmem::find(line, key.as_bytes()).is_some()),
+            "{unit}: in a command line"
+        );
     }
 }
 

@@ -167,12 +167,14 @@ impl World {
 
     pub fn tell_writer(&self) {
         let addresses = self.units().iter().map(|unit| self.address(unit)).collect();
-        let password = self.knows(&self.primary())["users"]["operator-password"].as_str().unwrap_or_default().to_owned();
+        let password =
+            self.knows(&self.primary())["users"]["operator-password"].as_str().unwrap_or_default().to_owned();
         self.writer.is_told(addresses, password);
     }
 
     fn diagnosis(&self) -> String {
-        let mut parts = vec![self.shell.juju(&["status", "--relations"]).stdout, format!("writer: {}", self.writer.why())];
+        let mut parts =
+            vec![self.shell.juju(&["status", "--relations"]).stdout, format!("writer: {}", self.writer.why())];
         let log = self.shell.juju(&["debug-log", "--replay", "--no-tail"]).stdout;
         let lines: Vec<_> = log.lines().filter(|line| !is_chatter(line)).collect();
         parts.push(lines[lines.len().saturating_sub(60)..].join("\n"));
