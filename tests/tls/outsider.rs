@@ -74,7 +74,7 @@ fn papers(world: &'static World) -> Papers {
     put("ca.pem", authority["certificate"].as_str().unwrap_or_default());
     put("ca.key", authority["key"].as_str().unwrap_or_default());
     let names = "subjectAltName=IP:198.18.0.1\nextendedKeyUsage=clientAuth,serverAuth\n";
-    put("names", &names);
+    put("names", names);
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
     openssl(
         &[&["req", "-x509", "-keyout", "s.key", "-out", "s.pem", "-days", "2", "-subj", "/CN=postgresql-1"], &key[..]]
