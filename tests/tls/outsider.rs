@@ -75,8 +75,7 @@ fn papers(world: &'static World) -> Papers {
     let put = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("a file");
     put("ca.pem", authority["certificate"].as_str().unwrap_or_default());
     put("ca.key", authority["key"].as_str().unwrap_or_default());
-    let names = format!("subjectAltName=IP:198.18.0.1\nextendedKeyUsage=clientAuth,serverAuth\n");
-    put("names", &names);
+    put("names", "subjectAltName=IP:198.18.0.1\nextendedKeyUsage=clientAuth,serverAuth\n");
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
     openssl(
         &[&["req", "-x509", "-keyout", "s.key", "-out", "s.pem", "-days", "2", "-subj", "/CN=postgresql-1"], &key[..]]
