@@ -30,11 +30,18 @@ impl World {
         self.shell.action(STORE, &["get-object", &key]).ok().get("value")
     }
 
-    /// A backup that takes a while, and is at it.
+    /// A backup that takes a while, and is copying.
     pub fn slow_backup(&'static self, unit: &'static str) -> Running {
-        self.slow(400_000);
+        self.slow(300_000);
         let running = self.shell.start_action(unit, &["create-backup"]);
-        until(60, "a backup runs", || running.is_over() || !self.processes(unit, "--type=full").is_empty());
+        until(60, "it copies", || running.is_over() || self.hundredths(unit) > 0);
         running
+    }
+
+    /// How much of the running backup is copied, as the engine's lock file has it.
+    fn hundredths(&self, unit: &str) -> u64 {
+        let lock = self.storage(unit).join("lock").join(format!("{STANZA}-backup.lock"));
+        let lock: Value = serde_json::from_slice(&std::fs::read(lock).unwrap_or_default()).unwrap_or_default();
+        lock["pctCplt"].as_u64().unwrap_or_default()
     }
 }

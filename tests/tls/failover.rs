@@ -20,6 +20,7 @@ pub fn in_mid_backup(world: &'static World) {
             .any(|unit| *unit != primary && world.try_sql(unit, "SELECT pg_is_in_recovery()").is_ok_and(|is| is == "f"))
     });
     world.fault("none");
+    until(120, "the action ends: a dead primary says nothing, the engine must not wait for it", || running.is_over());
     let said = running.end();
     eprintln!("    the backup under the failover: completed {}, {}", said.completed, said.message);
     world.shell.juju(&["power-on", &primary]).ok();
