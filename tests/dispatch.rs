@@ -201,6 +201,22 @@ mod hooks {
     }
 
     #[test]
+    fn what_the_users_secret_leaves_out_is_made_by_the_leader_alone() {
+        let storage = tempfile::tempdir().unwrap();
+        let four = json!({"operator": "a", "monitoring": "b", "replication": "c", "rewind": "d"});
+        let message = "waiting for the leader to make the system users' passwords";
+        let script = a_follower(storage.path(), &json!({"system-users": SECRET}), None)
+            .expect("secret-get", ["**"])
+            .stdout(four.to_string())
+            .expect("status-set", ["waiting", "--", message]);
+        let tools = install(script);
+        assert_eq!(Start::hook("config-changed").run(&tools), Ended::well());
+        tools.finish();
+        // A password of its own for the cluster store would keep it out for ever.
+        assert_eq!(known(storage.path())["users"], json!({}));
+    }
+
+    #[test]
     fn a_unit_that_juju_removes_waits_for_its_end() {
         let storage = a_unit(json!({"peers": {"postgresql/1": {"address": "10.0.0.2", "joined": true}}}));
         let script = on_storage(Script::new().any_order(), storage.path())

@@ -16,6 +16,7 @@ mod scenarios {
     pub mod backup;
     pub mod broken_backup;
     pub mod broken_restore;
+    #[allow(dead_code, reason = "shared with tests/cluster.rs")]
     pub mod harness;
     pub mod hostile;
     pub mod repository;

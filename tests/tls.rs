@@ -22,23 +22,38 @@ mod tls {
     pub mod watch;
 
     pub mod backups;
+    pub mod certificates;
     pub mod cluster;
+    pub mod failover;
+    pub mod outsider;
     pub mod ports;
     pub mod rule;
+    pub mod secrets;
     pub mod switched;
+    pub mod units;
     pub mod world;
     pub mod writer;
 }
 
-use tls::{rule, switched, world};
+use tls::{certificates, failover, outsider, rule, secrets, switched, units, world};
 
 type Scenario = (&'static str, fn(&'static world::World));
 
 #[rustfmt::skip]
 const SCENARIOS: &[Scenario] = &[
     ("TLS is turned on in a running cluster, and no client notices",                  switched::on),
+    ("an outsider is let in by no port",                                              outsider::every_port),
     ("with TLS replicas back up, and every refusal names what helps",                 rule::every_row),
+    ("renewed certificates are taken over, and no client notices",                    certificates::renewed),
+    ("another authority is taken over, and the old one is trusted no more",           certificates::other_authority),
+    ("a revoked certificate is replaced, key and all",                                certificates::revoked),
+    ("certificates that expire while the authority is away are bridged",              certificates::expired),
+    ("a unit that comes speaks TLS from the start, and one goes",                     units::added_and_removed),
+    ("a machine with another address gets another certificate",                       units::moved),
+    ("a failover in the middle of a replica's backup is told, and leaves no trace",   failover::in_mid_backup),
     ("a removed relation turns TLS off, and toggled quickly it settles",              switched::off_and_on),
+    ("no key and no password is in any output, log, process or readable file",        secrets::nowhere),
+    ("the only planned unit backs up as the primary",                                 rule::one_planned_unit),
 ];
 
 fn main() {

@@ -138,3 +138,118 @@ impl Agent {
         Ok(Patroni::new(urls::rest(&self.file.address, self.member.stage), http, self.users()?.patroni))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::UnitFile;
+    use crate::secrets::ExposeSecret;
+
+    fn agent(file: UnitFile) -> Agent {
+        let file = UnitFile { unit: "postgresql/0".into(), model: "m".into(), model_uuid: "u".into(), ..file };
+        Agent::new("", "/nonexistent/pgdata/0".into(), file).unwrap()
+    }
+
+    fn peer(address: &str, joined: bool, system_id: Option<u64>) -> Peer {
+        Peer { address: address.into(), joined, system_id, ..Peer::default() }
+    }
+
+    #[test]
+    fn a_cluster_is_formed_by_others_or_by_a_past_shared_with_others() {
+        let none = || None;
+        let silent = || Some(peer("10.0.0.2", false, None));
+        #[rustfmt::skip]
+        let table = [
+            // units, our data, Juju remembers, another unit,                         formed
+            (1,       None,     false,          none(),                               false),
+            (1,       Some(7),  false,          none(),                               false),
+            (1,       None,     true,           none(),                               false),
+            (2,       None,     false,          none(),                               false),
+            (2,       Some(7),  false,          none(),                               true),
+            (2,       None,     true,           none(),                               true),
+            (2,       None,     false,          silent(),                             false),
+            (2,       Some(7),  false,          silent(),                             true),
+            (2,       None,     false,          Some(peer("10.0.0.2", true, None)),    true),
+            (2,       None,     false,          Some(peer("10.0.0.2", false, Some(7))), true),
+        ];
+        for (units, system_id, formed_before, other, want) in table {
+            let known_units = (0..units).map(|unit| format!("postgresql/{unit}")).collect();
+            let peers = other.clone().map(|peer| ("postgresql/1".to_owned(), peer)).into_iter().collect();
+            let file = UnitFile { known_units, system_id, formed_before, peers, ..UnitFile::default() };
+            assert_eq!(agent(file).is_formed(), want, "{units} {system_id:?} {formed_before} {other:?}");
+        }
+    }
+
+    #[test]
+    fn others_are_told_how_we_are_now_and_no_secret() {
+        let users = [(RAFT.to_owned(), "hunter2".to_owned())];
+        let file = UnitFile {
+            address: "10.0.0.1".into(),
+            system_id: Some(7),
+            stage: TlsStage::Only,
+            wants_tls: true,
+            ca_in_use: "a".into(),
+            ca_pending: "b".into(),
+            will_trust: ["next".to_owned()].into(),
+            trusts: ["now".to_owned()].into(),
+            etcd_user: "member-1".into(),
+            users: users.clone().into(),
+            applied_users: users.into(),
+            ..UnitFile::default()
+        };
+        // Before it takes part, the stage that it will start in, once that is settled.
+        assert_eq!(agent(file.clone()).word().stage, None);
+        let announced = UnitFile { announced: Some(TlsStage::Only), ..file.clone() };
+        assert_eq!(agent(announced).word().stage, Some(TlsStage::Only));
+        // Later the one that its services have been brought to.
+        let word = agent(UnitFile { joined: true, reached: TlsStage::Plain, ..file }).word();
+        let want = Peer {
+            address: "10.0.0.1".into(),
+            joined: true,
+            system_id: Some(7),
+            stage: Some(TlsStage::Plain),
+            wants_tls: true,
+            ca_in_use: "a".into(),
+            ca_pending: "b".into(),
+            trusts: ["now".to_owned()].into(),
+            etcd_user: "member-1".into(),
+            storage: "/nonexistent/pgdata/0".into(),
+        };
+        assert_eq!(word, want);
+        assert!(!word.write().contains("hunter2"));
+    }
+
+    #[test]
+    fn our_own_etcd_is_asked_first_and_those_that_take_part_after_it() {
+        let peers = [
+            ("postgresql/1".to_owned(), peer("10.0.0.2", true, None)),
+            ("postgresql/2".to_owned(), peer("10.0.0.3", false, None)),
+            ("postgresql/3".to_owned(), peer("", true, None)),
+        ];
+        let agent = agent(UnitFile { address: "10.0.0.1".into(), peers: peers.into(), ..UnitFile::default() });
+        assert_eq!(agent.etcd_addresses(), ["10.0.0.1", "10.0.0.2"]);
+        assert!(agent.has_company());
+    }
+
+    #[test]
+    fn the_former_way_into_etcd_is_the_password_in_force_until_now() {
+        let user = |password: &str| [(RAFT.to_owned(), password.to_owned())].into();
+        let agent = agent(UnitFile { applied_users: user("old"), users: user("new"), ..UnitFile::default() });
+        let former = agent.former_etcd_credentials();
+        let passwords: Vec<_> = former.iter().map(|way| way.password.expose_secret()).collect();
+        // The new users are not whole: they name nobody.
+        assert_eq!(passwords, ["old", "old"]);
+        assert!(former[0].user.starts_with("member-") && former[1].user == "root", "{former:?}");
+        assert!(!format!("{former:?}").contains("old"));
+    }
+
+    #[test]
+    fn an_etcd_that_an_older_release_started_was_the_founders() {
+        let founded = agent(UnitFile { address: "10.0.0.1".into(), ..UnitFile::default() }).etcd_start();
+        assert_eq!(founded.initial_cluster, "postgresql-0=http://10.0.0.1:2380");
+        assert!(!founded.existing);
+        let joined = EtcdStart { existing: true, ..EtcdStart::default() };
+        let file = UnitFile { etcd_start: Some(joined.clone()), ..UnitFile::default() };
+        assert_eq!(agent(file).etcd_start(), joined);
+    }
+}

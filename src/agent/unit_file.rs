@@ -139,3 +139,107 @@ impl UnitFile {
         files::write(&state.join(NAME), &text, &Access::Private).map(|_| ()).map_err(failed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state_with(text: &str) -> tempfile::TempDir {
+        let state = tempfile::tempdir().unwrap();
+        files::write(&state.path().join(NAME), text.as_bytes(), &Access::Private).unwrap();
+        state
+    }
+
+    #[test]
+    fn a_file_of_release_0_1_0_is_read_and_what_is_new_in_it_is_as_on_a_new_unit() {
+        let state = state_with(include_str!("../../tests/fixtures/unit.json/0.1.0.json"));
+        let file = UnitFile::load(state.path()).unwrap().unwrap();
+        let text = |text: &str| text.to_owned();
+        let user = |(user, password): &(&str, &str)| (format!("{user}-password"), text(password));
+        let users: BTreeMap<_, _> = [
+            ("monitoring", "m"),
+            ("operator", "o"),
+            ("patroni", "p"),
+            ("raft", "r"),
+            ("replication", "e"),
+            ("rewind", "w"),
+        ]
+        .iter()
+        .map(user)
+        .collect();
+        let bag = [
+            ("access-key", "a"),
+            ("bucket", "b"),
+            ("endpoint", "https://10.0.0.9:9000"),
+            ("path", "pg"),
+            ("secret-key", "s"),
+        ];
+        let bag = bag.map(|(key, value)| (text(key), text(value))).into();
+        let want = UnitFile {
+            unit: text("postgresql/0"),
+            model: text("prod"),
+            model_uuid: text("5a7ba1d6-6cf9-4d8c-8ee4-14e3c3c1f7bd"),
+            juju_version: text("3.6.9"),
+            address: text("10.0.0.1"),
+            planned_units: 1,
+            founder: text("postgresql/0"),
+            config: serde_json::json!({"archive-timeout": 60, "compression": "zst"}),
+            users: users.clone(),
+            applied_users: users,
+            repository: Some(RepositoryRecord { relation: text("s3-parameters:7"), bag, secret: None }),
+            repository_ready: true,
+            archives: true,
+            version: text("15.14"),
+            ..UnitFile::default()
+        };
+        assert!(file == want);
+        assert!(file.repository.unwrap().settings().is_ok());
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let state = tempfile::tempdir().unwrap();
+        assert!(UnitFile::load(state.path()).unwrap().is_none());
+        let file = UnitFile {
+            peers: [("postgresql/1".to_owned(), Peer { system_id: Some(u64::MAX), ..Peer::default() })].into(),
+            stage: TlsStage::Only,
+            etcd_start: Some(EtcdStart { existing: true, ..EtcdStart::default() }),
+            wal_seen: Some((u64::MAX, DateTime::UNIX_EPOCH)),
+            ..UnitFile::default()
+        };
+        file.save(state.path()).unwrap();
+        assert!(UnitFile::load(state.path()).unwrap().unwrap() == file);
+    }
+
+    #[test]
+    fn a_storage_that_comes_to_another_unit_keeps_data_and_settings_and_no_place_in_a_cluster() {
+        let users: BTreeMap<_, _> = [("raft-password".to_owned(), "r".to_owned())].into();
+        let kept = UnitFile {
+            model: "prod".into(),
+            address: "10.0.0.1".into(),
+            users: users.clone(),
+            applied_users: users,
+            repository: Some(RepositoryRecord::default()),
+            repository_ready: true,
+            archives: true,
+            version: "15.14".into(),
+            ..UnitFile::default()
+        };
+        let mut file = UnitFile {
+            unit: "postgresql/0".into(),
+            leaving: true,
+            founder: "postgresql/0".into(),
+            known_units: ["postgresql/0".to_owned()].into(),
+            peers: [("postgresql/1".to_owned(), Peer::default())].into(),
+            system_id: Some(7),
+            stage: TlsStage::Only,
+            reached: TlsStage::Only,
+            trust: "t".into(),
+            etcd_start: Some(EtcdStart::default()),
+            joined: true,
+            ..kept.clone()
+        };
+        file.begin_as("postgresql/3".into());
+        assert!(file == UnitFile { unit: "postgresql/3".into(), ..kept });
+    }
+}

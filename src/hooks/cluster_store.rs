@@ -48,6 +48,7 @@ async fn come_up(agent: &mut Agent) -> Result<(), AgentError> {
     let peer_urls = urls::etcd_peer_any(&agent.member.address);
     let own = Own {
         name: &agent.member.name.clone(),
+        peer_url: &wanted_peer_url(agent),
         peer_urls: &peer_urls,
         has_data: agent.member.etcd_has_data(),
         founder: agent.file.founder == agent.unit.to_string(),
@@ -63,7 +64,7 @@ async fn come_up(agent: &mut Agent) -> Result<(), AgentError> {
         }
         Step::Join { remove } => join(agent, &others, remove.as_deref()).await,
         Step::Start => join(agent, &others, None).await,
-        Step::Forget => join(agent, &others, None).await,
+        Step::Forget { remove } => join(agent, &others, remove.as_deref()).await,
         Step::Wait { why } => Err(AgentError::fault("entering the cluster store", why.to_owned())),
     }
 }

@@ -115,3 +115,30 @@ pub(super) async fn tell(juju: &Juju, relation: &PeerRelation, agent: &Agent) ->
     let told = juju.set_unit_bag(&relation.id, &BTreeMap::from([(WORD.to_owned(), word)])).await;
     told.map_err(|error| AgentError::fault("telling the other units", error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn juju_knows_a_units_address_best_and_the_unit_all_else() {
+        let said = Peer { address: "10.0.0.9".into(), joined: true, system_id: Some(7), ..Peer::default() };
+        let at = |address: &str| Peer { address: address.into(), ..said.clone() };
+        let unknown = |address: &str| Peer { address: address.into(), ..Peer::default() };
+        let word = said.write();
+        #[rustfmt::skip]
+        let table: [(&str, &[(&str, &str)], Peer); 7] = [
+            ("it came back elsewhere",          &[("ingress-address", "10.0.0.2"), (WORD, &word)], at("10.0.0.2")),
+            ("Juju does not say where",         &[(WORD, &word)],                                  said.clone()),
+            ("Juju says nothing of it",         &[("ingress-address", ""), (WORD, &word)],         said.clone()),
+            ("it has not said a word yet",      &[("ingress-address", "10.0.0.2")],                unknown("10.0.0.2")),
+            ("it said something else",          &[("ingress-address", "10.0.0.2"), (WORD, "{")],   unknown("10.0.0.2")),
+            ("a key of an older release",       &[("state", &word)],                               unknown("")),
+            ("an empty bag",                    &[],                                               unknown("")),
+        ];
+        for (case, bag, want) in table {
+            let bag = bag.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            assert_eq!(word_of(&bag), want, "{case}");
+        }
+    }
+}

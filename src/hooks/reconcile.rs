@@ -99,7 +99,8 @@ async fn act(
         return Ok(unsettled);
     }
     let mut conditions = match tls::prepare(agent, juju, peers).await {
-        Ok(conditions) => conditions,
+        Ok((conditions, tls::Next::Services)) => conditions,
+        Ok((conditions, tls::Next::TellTheOthers)) => return Ok(conditions),
         // A unit that is in goes on as it is.
         Err(error) if agent.file.joined => vec![waiting(format!("TLS: {}", error.explain()))],
         Err(error) => return Ok(vec![waiting(error.explain())]),

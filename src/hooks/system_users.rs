@@ -24,17 +24,27 @@ pub(super) async fn gather(
     file: &mut UnitFile,
     scratch: &Path,
 ) -> Result<Option<Condition>, AgentError> {
-    let asked = |error: JujuError| AgentError::fault("asking Juju for the system users", error);
     let config = Config::from_json(&file.config).ok();
     match config.and_then(|config| config.system_users) {
-        Some(uri) => from_users_secret(juju, file, &uri).await.map_err(asked),
+        Some(uri) => from_users_secret(juju, peers, is_leader, file, scratch, &uri).await,
         None => from_own_secret(juju, peers, is_leader, file, scratch).await,
     }
 }
 
-async fn from_users_secret(juju: &Juju, file: &mut UnitFile, uri: &SecretUri) -> Result<Option<Condition>, JujuError> {
+fn asked(error: JujuError) -> AgentError {
+    AgentError::fault("asking Juju for the system users", error)
+}
+
+async fn from_users_secret(
+    juju: &Juju,
+    peers: Option<&PeerRelation>,
+    is_leader: bool,
+    file: &mut UnitFile,
+    scratch: &Path,
+    uri: &SecretUri,
+) -> Result<Option<Condition>, AgentError> {
     let app = application(file).to_owned();
-    Ok(match juju.secret(&uri.to_read()).await? {
+    Ok(match juju.secret(&uri.to_read()).await.map_err(asked)? {
         SecretAnswer::Denied => {
             Some(blocked(format!("secret of `system-users` is not granted; juju grant-secret {} {app}", uri.id())))
         }
@@ -43,8 +53,15 @@ async fn from_users_secret(juju: &Juju, file: &mut UnitFile, uri: &SecretUri) ->
             uri.id()
         ))),
         SecretAnswer::Content(content) => {
-            let generated = SystemUsers::from_content(&file.users, None).ok().or_else(generate);
-            match SystemUsers::from_content(&content, generated.as_ref()) {
+            // What it leaves out must be the same on all units: no unit makes its own.
+            let rest = match SystemUsers::from_content(&content, None) {
+                Ok(_) => None,
+                Err(_) => match own_secret(juju, peers, is_leader, file, scratch).await? {
+                    Err(condition) => return Ok(Some(condition)),
+                    Ok(own) => own.or_else(|| SystemUsers::from_content(&file.users, None).ok()),
+                },
+            };
+            match SystemUsers::from_content(&content, rest.as_ref()) {
                 Ok(users) => {
                     file.users = users.to_content();
                     None
@@ -69,25 +86,46 @@ async fn from_own_secret(
     file: &mut UnitFile,
     scratch: &Path,
 ) -> Result<Option<Condition>, AgentError> {
-    let asked = |error: JujuError| AgentError::fault("asking Juju for the system users", error);
-    let Some(peers) = peers else { return Ok(Some(waiting("waiting for the peer relation"))) };
-    if let Some(uri) = peers.application.get(PEER_KEY) {
-        if let SecretAnswer::Content(content) = juju.secret(uri).await.map_err(asked)?
-            && SystemUsers::from_content(&content, None).is_ok()
-        {
-            file.users = content;
+    Ok(match own_secret(juju, peers, is_leader, file, scratch).await? {
+        Ok(Some(users)) => {
+            file.users = users.to_content();
+            None
         }
-        return Ok(None);
+        Ok(None) => None,
+        Err(condition) => Some(condition),
+    })
+}
+
+/// The application's own passwords, which the leader makes; `None` while the
+/// secret cannot be read.
+async fn own_secret(
+    juju: &Juju,
+    peers: Option<&PeerRelation>,
+    is_leader: bool,
+    file: &mut UnitFile,
+    scratch: &Path,
+) -> Result<Result<Option<SystemUsers>, Condition>, AgentError> {
+    let Some(peers) = peers else { return Ok(Err(waiting("waiting for the peer relation"))) };
+    if let Some(uri) = peers.application.get(PEER_KEY) {
+        return Ok(Ok(match juju.secret(uri).await.map_err(asked)? {
+            SecretAnswer::Content(content) => SystemUsers::from_content(&content, None).ok(),
+            SecretAnswer::Denied | SecretAnswer::NotFound => None,
+        }));
     }
     if !is_leader {
-        return Ok(Some(waiting("waiting for the leader to make the system users' passwords")));
+        return Ok(Err(waiting("waiting for the leader to make the system users' passwords")));
     }
-    make_own_secret(juju, file, scratch, &peers.id).await.map(|()| None)
+    make_own_secret(juju, file, scratch, &peers.id).await.map(|users| Ok(Some(users)))
 }
 
 /// The secret is kept by Juju only if this hook ends well, so the passwords go
 /// to the unit's file first: a second try uses the same ones.
-async fn make_own_secret(juju: &Juju, file: &mut UnitFile, scratch: &Path, peers: &str) -> Result<(), AgentError> {
+async fn make_own_secret(
+    juju: &Juju,
+    file: &mut UnitFile,
+    scratch: &Path,
+    peers: &str,
+) -> Result<SystemUsers, AgentError> {
     let users = SystemUsers::from_content(&file.users, None).ok().or_else(generate);
     let users =
         users.ok_or_else(|| AgentError::fault("making passwords", "the kernel gave no random bytes".to_owned()))?;
@@ -96,5 +134,6 @@ async fn make_own_secret(juju: &Juju, file: &mut UnitFile, scratch: &Path, peers
     let made = |error: JujuError| AgentError::fault("keeping the system users' passwords in a secret", error);
     let about = "passwords of the system users: operator, monitoring, replication, rewind";
     let uri = juju.add_secret(LABEL, about, &file.users, scratch).await.map_err(made)?;
-    juju.set_app_bag(peers, &BTreeMap::from([(PEER_KEY.to_owned(), uri)])).await.map_err(made)
+    juju.set_app_bag(peers, &BTreeMap::from([(PEER_KEY.to_owned(), uri)])).await.map_err(made)?;
+    Ok(users)
 }

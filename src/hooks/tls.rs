@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::peers::PeerRelation;
-use crate::agent::{Agent, Request, TlsFile};
+use crate::agent::{Agent, Held, Request, TlsFile};
 use crate::certificate::{Bundle, Subject, UnitKey, bridge, csr_covers, request};
 use crate::juju::{Juju, JujuError};
 use crate::model::{AgentError, Peer, TlsStage};
 use crate::policy::status::{Condition, waiting};
 use crate::policy::tls::{
-    self, AnswerSeen, BRIDGE_VALIDITY, CertificateFacts, CertificateStep, Names, PeerCas, PeerTrusts, Published,
-    Readiness, Requested, Validity, Wish,
+    self, AnswerSeen, BRIDGE_VALIDITY, CertificateFacts, CertificateStep, Names, PeerCas, PeerTrusts, Present,
+    Published, Readiness, Requested, Validity, Wish,
 };
 use crate::settings::certificates::{self, Answer};
 use crate::sys::{clock, files, network};
@@ -31,13 +31,22 @@ struct Authority {
     bag: String,
 }
 
+/// What follows in this hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    Services,
+    /// Our certificate has expired: no service is reached until the others know
+    /// whom to trust, and they are told when this hook ends.
+    TellTheOthers,
+}
+
 /// Before the services are looked after: the stage and the certificates that
 /// they are to have from now on.
 pub(super) async fn prepare(
     agent: &mut Agent,
     juju: &Juju,
     peers: Option<&PeerRelation>,
-) -> Result<Vec<Condition>, AgentError> {
+) -> Result<(Vec<Condition>, Next), AgentError> {
     let authority = authority(juju).await.map_err(|error| AgentError::fault("asking Juju", error))?;
     let told = peers.and_then(PeerRelation::told).unwrap_or_default();
     let mut file = TlsFile::load(agent)?;
@@ -60,7 +69,19 @@ pub(super) async fn prepare(
     }
     move_on(agent, &told, &file, &trusted)?;
     conditions.extend(on_the_way(agent, &file));
-    Ok(conditions)
+    let next = match file.pending.is_some() && present(&file) == Present::Refused && agent.member.stage.dials_tls() {
+        true => Next::TellTheOthers,
+        false => Next::Services,
+    };
+    Ok((conditions, next))
+}
+
+fn present(file: &TlsFile) -> Present {
+    let in_use = file.in_use.as_ref().and_then(Held::certificate);
+    match in_use.is_some_and(|certificate| certificate.not_after <= clock::now()) {
+        true => Present::Refused,
+        false => Present::Taken,
+    }
 }
 
 /// After the services were looked after: those that read certificates when they
@@ -234,7 +255,7 @@ fn use_pending(agent: &Agent, told: &Peer, file: &mut TlsFile) {
         true => wanted.clone(),
         false => bundle(&told.ca_pending).union(&bundle(&told.ca_in_use)).fingerprints(),
     };
-    if tls::may_use(&wanted, &published, &peers) {
+    if tls::may_use(&wanted, &published, &peers, present(file)) {
         file.in_use = file.pending.take();
         file.revoked = false;
     }

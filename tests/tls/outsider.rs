@@ -30,14 +30,25 @@ pub fn every_port(world: &'static World) {
         }
     }
     etcd_by_password(&address, with(Some(&papers.misnamed)));
-    rest(world, &unit, with(None), &[("a strange certificate", with(Some(&papers.strange))), ("a certificate", with(Some(&own)))]);
-    for (name, pem, lets_in) in
-        [("a strange certificate", &papers.strange, false), ("another's name", &papers.misnamed, false), ("a unit's own", &world.pem(&world.replicas()[0]), true)]
-    {
+    rest(
+        world,
+        &unit,
+        with(None),
+        &[("a strange certificate", with(Some(&papers.strange))), ("a certificate", with(Some(&own)))],
+    );
+    for (name, pem, lets_in) in [
+        ("a strange certificate", &papers.strange, false),
+        ("another's name", &papers.misnamed, false),
+        ("a unit's own", &world.pem(&world.replicas()[0]), true),
+    ] {
         let said = engine(world, &unit, pem);
         assert_eq!(said.is_ok(), lets_in, "{name} at port {ENGINE}: {said:?}");
     }
-    let dump = said(Command::new("pg_dump").env("PGPASSWORD", "guess").args(["-w", "-h", &address, "-U", "operator", "-d", "postgres"]));
+    let dump = said(
+        Command::new("pg_dump")
+            .env("PGPASSWORD", "guess")
+            .args(["-w", "-h", &address, "-U", "operator", "-d", "postgres"]),
+    );
     assert!(dump.is_err_and(|why| why.contains("password authentication failed")), "PostgreSQL wants its password");
 }
 
@@ -56,7 +67,8 @@ fn papers(world: &'static World) -> Papers {
     std::fs::create_dir_all(&folder).expect("a folder");
     let model = world.shell.home.join("models").join(MODEL).join("storage");
     let storages = std::fs::read_dir(model).expect("storages").flatten();
-    let file = storages.map(|entry| entry.path().join("authority.json")).find(|file| file.exists()).expect("the authority");
+    let file =
+        storages.map(|entry| entry.path().join("authority.json")).find(|file| file.exists()).expect("the authority");
     let authority: Value = serde_json::from_slice(&std::fs::read(file).expect("the authority")).expect("JSON");
     let put = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("a file");
     put("ca.pem", authority["certificate"].as_str().unwrap_or_default());
@@ -64,11 +76,35 @@ fn papers(world: &'static World) -> Papers {
     let names = format!("subjectAltName=IP:198.18.0.1\nextendedKeyUsage=clientAuth,serverAuth\n");
     put("names", &names);
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-    openssl(&[&["req", "-x509", "-keyout", "s.key", "-out", "s.pem", "-days", "2", "-subj", "/CN=postgresql-1"], &key[..]].concat(), &folder);
+    openssl(
+        &[&["req", "-x509", "-keyout", "s.key", "-out", "s.pem", "-days", "2", "-subj", "/CN=postgresql-1"], &key[..]]
+            .concat(),
+        &folder,
+    );
     openssl(&[&["req", "-keyout", "m.key", "-out", "m.csr", "-subj", "/CN=outsider"], &key[..]].concat(), &folder);
-    openssl(&["x509", "-req", "-in", "m.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "m.pem"], &folder);
+    openssl(
+        &[
+            "x509",
+            "-req",
+            "-in",
+            "m.csr",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            "names",
+            "-out",
+            "m.pem",
+        ],
+        &folder,
+    );
     let both = |name: &str| {
-        let read = |end: &str| std::fs::read_to_string(folder.join(format!("{name}.{end}"))).expect("what openssl made");
+        let read =
+            |end: &str| std::fs::read_to_string(folder.join(format!("{name}.{end}"))).expect("what openssl made");
         let file = folder.join(format!("{name}-both.pem"));
         std::fs::write(&file, format!("{}{}", read("key"), read("pem"))).expect("a file");
         file

@@ -1,6 +1,7 @@
 //! Who may back up when the units speak TLS: every row of the table.
 
 use super::harness::until;
+use super::ports;
 use super::watch;
 use super::world::World;
 
@@ -67,17 +68,24 @@ fn too_far_behind(world: &'static World, primary: &str, replica: &str) {
         primary,
         "SELECT count(pg_logical_emit_message(false, 'scenario', repeat('x', 1048576))) FROM generate_series(1, 270)",
     );
-    let mut said = String::new();
-    let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        until(30, "it is refused", || {
-            let action = world.shell.action(replica, &["create-backup"]);
-            said = action.message.clone();
-            said.contains("MiB behind the primary (at most 256 MiB are allowed)")
-        });
+    let said = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        until(30, "Patroni has seen it", || lag(world, primary, replica) > 256 << 20);
+        world.shell.action(replica, &["create-backup"]).failed()
     }));
     watch::signal(&receiver, nix::sys::signal::Signal::SIGCONT);
-    assert!(refused.is_ok(), "{said}");
+    let said = said.expect("a refusal");
+    assert!(said.contains("MiB behind the primary (at most 256 MiB are allowed)"), "{said}");
     assert!(said.ends_with(&format!("Wait until it has caught up, then: juju run {replica} create-backup")), "{said}");
+}
+
+/// As every unit's Patroni tells it.
+fn lag(world: &'static World, primary: &str, replica: &str) -> u64 {
+    let identity = ports::Identity { pem: None, trusts: &world.trusted(primary) };
+    let told = ports::http(&format!("https://{}:8008/cluster", world.address(primary)), Some(identity), &[]);
+    let cluster: serde_json::Value = serde_json::from_str(&told.expect("the cluster").1).unwrap_or_default();
+    let name = replica.replace('/', "-");
+    let member = cluster["members"].as_array().into_iter().flatten().find(|member| member["name"] == *name);
+    member.and_then(|member| member["lag"].as_u64()).unwrap_or_default()
 }
 
 /// Patroni, told to stand back, leaves a PostgreSQL alone that has been stopped.
@@ -117,8 +125,8 @@ fn pause(world: &'static World, unit: &str, yes: bool) {
     let url = format!("https://{}:8008/config", world.address(unit));
     let body = format!("{{\"pause\": {yes}}}");
     let file = file.display().to_string();
-    let identity = super::ports::Identity { pem: Some(&pem), trusts: &trusts };
-    let told = super::ports::http(&url, Some(identity), &["-K", &file, "-X", "PATCH", "-d", &body]);
+    let identity = ports::Identity { pem: Some(&pem), trusts: &trusts };
+    let told = ports::http(&url, Some(identity), &["-K", &file, "-X", "PATCH", "-d", &body]);
     std::fs::remove_file(&file).expect("removing it");
     assert_eq!(told.as_ref().map(|(code, _)| *code), Ok(200), "{told:?}");
 }
@@ -141,4 +149,19 @@ fn is_cut_off(world: &'static World, replica: &str) {
     world.shell.juju(&["network", replica, "heal"]).ok();
     eprintln!("    cut off: {said}");
     assert!(refused.is_ok(), "{said}");
+}
+
+/// The end: one unit is planned, which is the primary, and may back up.
+pub fn one_planned_unit(world: &'static World) {
+    world.with_tls();
+    let primary = world.primary();
+    for replica in world.replicas() {
+        world.shell.juju(&["remove-unit", &replica, "--no-prompt"]).ok();
+    }
+    until(180, "one unit is left", || world.units().len() == 1);
+    world.is_whole(1);
+    world.tell_writer();
+    let made = world.backup(&primary);
+    assert!(world.log_of(&made.get("backup-id")).contains("--no-backup-standby"), "copied from the primary");
+    world.speaks_tls_alone(&primary, &world.authority_ca());
 }

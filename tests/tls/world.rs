@@ -182,11 +182,11 @@ impl World {
             let knows = self.knows(&unit);
             let of_tls = ["stage", "reached", "wants_tls", "joined", "trusts", "will_trust", "certificates_changed"];
             parts.push(format!("{unit}: {}", of_tls.map(|key| format!("{key} {}", knows[key])).join(", ")));
-            for name in ["patroni.log", "etcd.log", "pgbackrest-server.log"] {
+            for name in ["patroni.log", "etcd.log"] {
                 let log = std::fs::read(self.storage(&unit).join("log").join(name)).unwrap_or_default();
                 let log = String::from_utf8_lossy(&log).into_owned();
                 let lines: Vec<_> = log.lines().collect();
-                parts.push(format!("{unit} {name}:\n{}", lines[lines.len().saturating_sub(12)..].join("\n")));
+                parts.push(format!("{unit} {name}:\n{}", lines[lines.len().saturating_sub(6)..].join("\n")));
             }
         }
         parts.join("\n----\n")
@@ -194,5 +194,5 @@ impl World {
 }
 
 fn is_chatter(line: &str) -> bool {
-    [" TRACE ", "\"TRACE ", " DEBUG ", "\"DEBUG "].iter().any(|level| line.contains(level))
+    [" TRACE ", "\"TRACE ", " DEBUG ", "\"DEBUG ", "ran \"update-status\""].iter().any(|level| line.contains(level))
 }

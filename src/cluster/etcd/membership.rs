@@ -7,7 +7,9 @@ use super::members::EtcdMember;
 #[derive(Debug, Clone, Copy)]
 pub struct Own<'a> {
     pub name: &'a str,
-    /// Where the others reach its etcd, in any stage.
+    /// Where the others are to reach its etcd.
+    pub peer_url: &'a str,
+    /// The same in any stage.
     pub peer_urls: &'a [String],
     /// Its etcd was started before and has kept its data.
     pub has_data: bool,
@@ -30,8 +32,10 @@ pub enum Step {
     },
     /// Added before, never started.
     Start,
-    /// Others removed us: the data belongs to a member that is no more.
-    Forget,
+    /// The data belongs to a member that is no more, or that is removed first.
+    Forget {
+        remove: Option<String>,
+    },
     Wait {
         why: &'static str,
     },
@@ -41,15 +45,23 @@ pub enum Step {
 pub fn next_step(own: &Own<'_>, seen: Option<&[EtcdMember]>) -> Step {
     let ours = seen.and_then(|members| members.iter().find(|member| is_ours(own, member)));
     match (own.has_data, seen, ours) {
+        // etcd 3.4 takes a learner whose address changes for a voter, and never gives it its vote.
+        (true, Some(_), Some(member)) if member.learner && !is_there(own, member) => {
+            Step::Forget { remove: Some(member.id.clone()) }
+        }
         (true, None, _) | (true, Some(_), Some(_)) => Step::Resume,
-        (true, Some(_), None) => Step::Forget,
-        (false, Some(_), Some(member)) if member.name.is_empty() => Step::Start,
+        (true, Some(_), None) => Step::Forget { remove: None },
+        (false, Some(_), Some(member)) if member.name.is_empty() && is_there(own, member) => Step::Start,
         (false, Some(_), Some(member)) => Step::Join { remove: Some(member.id.clone()) },
         (false, Some(_), None) => Step::Join { remove: None },
         (false, None, _) if own.founder && !own.formed => Step::Found,
         (false, None, _) if own.formed => Step::Wait { why: "no unit of the cluster store answers" },
         (false, None, _) => Step::Wait { why: "the first unit has not begun the cluster yet" },
     }
+}
+
+fn is_there(own: &Own<'_>, member: &EtcdMember) -> bool {
+    member.peer_urls == [own.peer_url]
 }
 
 /// A member that was never started has no name yet.
@@ -73,6 +85,7 @@ mod tests {
     fn from_wherever_it_was_left() {
         let urls = ["http://b:2380".to_owned(), "https://b:2381".to_owned()];
         let others = vec![member("a", "http://a:2380")];
+        let learner = |name: &str, url: &str| EtcdMember { learner: true, ..member(name, url) };
         let with = |extra: EtcdMember| Some([others.clone(), vec![extra]].concat());
         let rejoin = Step::Join { remove: Some("7".into()) };
         let nobody = Step::Wait { why: "no unit of the cluster store answers" };
@@ -86,16 +99,20 @@ mod tests {
             (false,   false,  true,   None,                                 nobody),
             (false,   false,  true,   Some(others.clone()),                 Step::Join { remove: None }),
             (false,   true,   true,   Some(others.clone()),                 Step::Join { remove: None }),
-            (false,   false,  true,   with(member("", "https://b:2381")),   Step::Start),
+            (false,   false,  true,   with(learner("", "http://b:2380")),   Step::Start),
+            (false,   false,  true,   with(learner("", "https://b:2381")),  rejoin.clone()),
             (false,   false,  true,   with(member("b", "http://b:2380")),   rejoin),
             (true,    false,  true,   None,                                 Step::Resume),
             (true,    true,   false,  None,                                 Step::Resume),
             (true,    false,  true,   with(member("b", "http://old:2380")), Step::Resume),
             (true,    false,  true,   with(member("", "http://b:2380")),    Step::Resume),
-            (true,    false,  true,   Some(others.clone()),                 Step::Forget),
+            (true,    false,  true,   with(learner("b", "http://b:2380")),  Step::Resume),
+            (true,    false,  true,   with(learner("b", "http://old:2380")), Step::Forget { remove: Some("7".into()) }),
+            (true,    false,  true,   with(learner("", "https://b:2381")),  Step::Forget { remove: Some("7".into()) }),
+            (true,    false,  true,   Some(others.clone()),                 Step::Forget { remove: None }),
         ];
         for (has_data, founder, formed, seen, want) in table {
-            let own = Own { name: "b", peer_urls: &urls, has_data, founder, formed };
+            let own = Own { name: "b", peer_url: &urls[0], peer_urls: &urls, has_data, founder, formed };
             assert_eq!(next_step(&own, seen.as_deref()), want, "{has_data} {founder} {formed} {seen:?}");
         }
     }

@@ -11,5 +11,5 @@ pub use renewal::{
     AnswerSeen, BRIDGE_VALIDITY, CertificateFacts, CertificateStep, InUse, PATIENCE, Requested, Validity,
 };
 pub use rollout::{NotAWish, Published, Readiness, Stage, Wish, announce, first_stage, may_start, next_stage};
-pub use trust::{PeerCas, PeerTrusts, may_use, trusted};
+pub use trust::{PeerCas, PeerTrusts, Present, may_use, trusted};
 pub use words::{Names, certificate_condition};

@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// How long a bridge is valid: renewed at 2/3 of it like any other.
 pub const BRIDGE_VALIDITY: Duration = Duration::from_secs(24 * 3600);
 
-/// How long an authority may take before a unit helps itself.
+/// How long an authority may take before a unit helps itself; of a certificate
+/// that is valid for a short time, a twentieth of it.
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +125,7 @@ impl CertificateFacts {
     /// Is a request for the present subject unanswered for longer than an authority needs?
     pub(super) fn has_waited(&self) -> bool {
         let patience = TimeDelta::from_std(PATIENCE).unwrap_or(TimeDelta::MAX);
+        let patience = self.in_use.map_or(patience, |in_use| patience.min(in_use.validity.length() / 20));
         let is_late = |request: Requested| request.for_present_subject && self.now - request.published_at >= patience;
         self.answer != AnswerSeen::InUse && self.request.is_some_and(is_late)
     }
@@ -212,6 +214,23 @@ mod tests {
         for (facts, want) in table {
             assert_eq!(what_to_do(&facts), want, "{facts:?}");
         }
+    }
+
+    #[test]
+    fn what_is_valid_for_minutes_is_bridged_before_it_expires() {
+        let minutes = |minutes: i64| at(0) + TimeDelta::minutes(minutes);
+        let short = |now, answer| CertificateFacts {
+            now: minutes(now),
+            in_use: healthy(0)
+                .in_use
+                .map(|in_use| InUse { validity: Validity { not_before: at(0), not_after: minutes(10) }, ..in_use }),
+            request: Some(Requested { published_at: minutes(7), for_present_subject: true }),
+            answer,
+            ..healthy(0)
+        };
+        assert_eq!(what_to_do(&short(7, AnswerSeen::InUse)), [Request]);
+        assert_eq!(what_to_do(&short(8, AnswerSeen::Nothing)), []);
+        assert_eq!(what_to_do(&short(9, AnswerSeen::Nothing)), [Bridge]);
     }
 
     #[test]

@@ -40,9 +40,12 @@ fn a_certificate_comes_into_use_when_every_peer_trusts_its_ca() {
         (vec![peer(&[])], false),
     ];
     for (peers, want) in table {
-        assert_eq!(may_use(&pending, &published, &peers), want, "{peers:?}");
+        assert_eq!(may_use(&pending, &published, &peers, Present::Taken), want, "{peers:?}");
+        assert!(may_use(&pending, &published, &peers, Present::Refused), "nobody is waited for: {peers:?}");
     }
-    assert!(!may_use(&pending, &set(&["old"]), &[]), "published first, used in a later hook");
+    for present in [Present::Taken, Present::Refused] {
+        assert!(!may_use(&pending, &set(&["old"]), &[], present), "published first, used in a later hook");
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -81,7 +84,7 @@ impl Unit {
         let named: Vec<_> = peers.iter().flatten().map(|bag| bag.cas.clone()).collect();
         let own = PeerCas { in_use: self.uses.clone(), pending: self.pending.clone() };
         self.trusts = trusted(&own, &Bundle::default(), &named);
-        if !self.pending.is_empty() && may_use(&self.pending.fingerprints(), &published, &says) {
+        if !self.pending.is_empty() && may_use(&self.pending.fingerprints(), &published, &says, Present::Taken) {
             self.uses = std::mem::take(&mut self.pending);
         }
         let cas = PeerCas { in_use: self.uses.clone(), pending: self.pending.clone() };
