@@ -80,17 +80,18 @@ pub fn repository_away(world: &'static World) {
     world.archives(&primary);
 }
 
-/// Lets the unit's agent find a `pgbackrest` first whose clock is late: by less than what an object storage takes for
-/// a forged request. As it was in the end.
+/// Lets the unit's agent find a `pgbackrest` first whose clock is an hour late: the
+/// store takes no such request. (A backup's name comes from PostgreSQL's clock.)
+/// As it was in the end.
 struct Replaced(PathBuf);
 
 impl Replaced {
-    fn by_one_of_minutes_ago(world: &World, seat: &Seat) -> Self {
+    fn by_one_an_hour_ago(world: &World, seat: &Seat) -> Self {
         let charm = world.shell.home.join("models").join(MODEL).join("agents");
         let charm = charm.join(format!("unit-{}", seat.member())).join("charm");
         let programs = charm.join("programs");
         std::fs::create_dir_all(&programs).expect("a folder");
-        let engine = "#!/bin/sh\nexec faketime -f -5m /usr/bin/pgbackrest \"$@\"\n";
+        let engine = "#!/bin/sh\nexec faketime -f -1h /usr/bin/pgbackrest \"$@\"\n";
         executable(&programs.join("pgbackrest"), engine);
         std::fs::rename(charm.join("dispatch"), charm.join("agent")).expect("the agent");
         let dispatch = format!("#!/bin/bash\nPATH={}:$PATH exec -a \"$0\" \"${{0%/*}}/agent\"\n", programs.display());
@@ -117,7 +118,7 @@ pub fn clock_set_back(world: &'static World) {
     let primary = world.primary();
     world.action(&primary, &["create-backup"]).ok();
     let refused = {
-        let _replaced = Replaced::by_one_of_minutes_ago(world, &primary);
+        let _replaced = Replaced::by_one_an_hour_ago(world, &primary);
         world.action(&primary, &["create-backup"]).failed()
     };
     assert!(refused.starts_with("Failed to backup PostgreSQL with error: "), "{refused}");
