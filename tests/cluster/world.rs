@@ -202,9 +202,12 @@ impl World {
             }
         }
         self.with_repository();
-        let units = self.seats().len();
-        if units < 3 {
-            self.add_units(3 - units);
+        let units = self.names();
+        for extra in units.iter().skip(3) {
+            self.shell.juju(&["remove-unit", extra, "--force", "--no-prompt"]).ok();
+        }
+        if units.len() < 3 {
+            self.add_units(3 - units.len());
         }
         self.is_whole(3);
     }

@@ -34,6 +34,12 @@ fn members_of(answer: &Value) -> Vec<EtcdMember> {
     answer["members"].as_array().into_iter().flatten().filter_map(EtcdMember::read).collect()
 }
 
+/// Where etcd's leader takes requests; nothing when there is none.
+fn urls_of_leader(status: &Value, members: &[EtcdMember]) -> Vec<String> {
+    let leader = members.iter().find(|member| status["leader"].as_str() == Some(member.id.as_str()));
+    leader.map(|member| member.client_urls.clone()).unwrap_or_default()
+}
+
 impl Etcd {
     /// As the first member that answers knows them; also without a quorum.
     pub async fn members(&self) -> Result<Vec<EtcdMember>, EtcdError> {
@@ -58,9 +64,24 @@ impl Etcd {
         Ok(members_of(&self.authorised("cluster/member/add", body).await?))
     }
 
-    /// Gives it its vote; refused until it has caught up.
+    /// Gives it its vote; refused until it has caught up. Asked of etcd's leader: the
+    /// others of etcd 3.4 hand this one request on without saying who asks, and it
+    /// is refused there ("auth: user name is empty") until the caller gives up.
     pub async fn promote(&self, id: &str) -> Result<(), EtcdError> {
-        self.authorised("cluster/member/promote", json!({"ID": id})).await.map(|_| ())
+        let body = json!({"ID": id});
+        let leader = self.with_endpoints(self.leader_urls().await?);
+        match leader.authorised("cluster/member/promote", body.clone()).await {
+            // On the way to TLS it may be told of where we do not reach it yet.
+            Err(EtcdError::Http(_) | EtcdError::Nobody) => {
+                self.authorised("cluster/member/promote", body).await.map(|_| ())
+            }
+            other => other.map(|_| ()),
+        }
+    }
+
+    async fn leader_urls(&self) -> Result<Vec<String>, EtcdError> {
+        let status = self.call("maintenance/status", None, json!({})).await?;
+        Ok(urls_of_leader(&status, &self.members().await?))
     }
 
     pub async fn remove(&self, id: &str) -> Result<(), EtcdError> {
@@ -89,5 +110,20 @@ mod tests {
         let got = members_of(&answer);
         assert_eq!((got[0].id.as_str(), got[0].name.as_str(), got[0].learner), ("12345678901234567890", "a", false));
         assert_eq!((got[1].name.as_str(), got[1].learner, got[1].client_urls.len()), ("", true, 0));
+    }
+
+    #[test]
+    fn the_leader_is_found_by_its_number() {
+        let member = |id: &str, url: &str| EtcdMember {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            peer_urls: Vec::new(),
+            client_urls: vec![url.to_owned()],
+            learner: false,
+        };
+        let members = [member("12345678901234567890", "http://a:2379"), member("2", "http://b:2379")];
+        let urls = |status: Value| urls_of_leader(&status, &members);
+        assert_eq!(urls(json!({"leader": "12345678901234567890"})), ["http://a:2379"]);
+        assert!(urls(json!({"leader": "0"})).is_empty() && urls(json!({})).is_empty());
     }
 }

@@ -115,6 +115,8 @@ impl EngineError {
         let has = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
         match () {
             () if has(&ROLE_CHANGED) => Some(Self::RoleChanged),
+            // The store compares the time of a request with its own.
+            () if has(&["RequestTimeTooSkewed"]) => Some(Self::Clock),
             // The peer answers and lets us in, its PostgreSQL does not answer it.
             () if has(&["[DbConnectError] raised from remote"]) => None,
             () if has(&CERTIFICATE) => Some(Self::Certificate),
@@ -432,6 +434,8 @@ mod tests {
             (56, "ERROR: [056]: more than one primary cluster found\n", moved),
             (106, "ERROR: [106]: new backup label '20261130-110555F_20261130-110805I' is not later than latest backup label '20261130-110555F_20261201-000800I'\n       \
                    HINT: has the timezone changed?\n       HINT: is there clock skew?\n", clock),
+            (39, "ERROR: [039]: unable to load info file '/backup/db/backup.info' or '/backup/db/backup.info.copy'\n       \
+                  RequestTimeTooSkewed: request time is too far from server time\n", clock),
         ];
         for (code, stderr, is) in table {
             let out = Output { exit: Exit::Code(code), stdout: String::new(), stderr: stderr.to_owned() };
