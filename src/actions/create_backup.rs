@@ -11,7 +11,7 @@ use super::watch::{self, WatchError};
 use super::{Progress, Results};
 use crate::agent::{Agent, BackupClaim, BackupNote};
 use crate::engine::pgbackrest::{EngineError, REQUEST_ANNOTATION};
-use crate::model::{AgentError, Backup, BackupId, BackupKind, BackupPlan, FailedRun, Observed, error_chain};
+use crate::model::{AgentError, Backup, BackupId, BackupKind, BackupPlan, CopyFrom, FailedRun, Observed, error_chain};
 use crate::policy::Refusal;
 use crate::store::{self, Store, StoreError};
 use crate::sys::{clock, environment};
@@ -123,7 +123,13 @@ async fn run(
     let process = engine.start_backup(plan, &record.request).await.map_err(failed(String::new()))?;
     let mut told = None;
     let tell = async || tell(agent, progress, total, record, &mut told).await;
-    let ended = match watch::to_the_end(&engine, store, process, WATCH, tell).await {
+    let lost = async {
+        match plan.copy_from {
+            CopyFrom::Primary => watch::never().await,
+            CopyFrom::Standby => watch::primary_lost(agent).await,
+        }
+    };
+    let ended = match watch::to_the_end(&engine, store, process, WATCH, lost, tell).await {
         Ok(ended) => ended,
         Err(WatchError::Engine(error)) => return Err(failed(String::new())(error)),
         Err(gone) => return Err(broken_off(agent, record, gone)),
@@ -190,15 +196,18 @@ fn backup_failed(agent: &Agent, error: EngineError) -> AgentError {
 
 fn broken_off(agent: &Agent, record: &RunningRecord, gone: WatchError) -> Broken {
     let log = match &gone {
-        WatchError::StoreGone { log: Some(log), .. } => store::log_text(&log.stdout, &log.stderr),
+        WatchError::StoreGone { log: Some(log), .. } | WatchError::PrimaryGone { log: Some(log), .. } => {
+            store::log_text(&log.stdout, &log.stderr)
+        }
         _ => String::new(),
+    };
+    let when = match &gone {
+        WatchError::PrimaryGone { .. } => "When juju status shows a primary again, on a replica",
+        _ => "When the store answers again",
     };
     let error = AgentError::refused(
         format!("Failed to backup PostgreSQL with error: {}", error_chain(&gone)),
-        format!(
-            "Nothing is left to clean up. When the store answers again: juju run {} create-backup type={}",
-            agent.unit, record.kind
-        ),
+        format!("Nothing is left to clean up. {when}: juju run {} create-backup type={}", agent.unit, record.kind),
     );
     Broken { error, log }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, interval_at, sleep};
 
+use crate::agent::Agent;
 use crate::engine::pgbackrest::{BackupLog, Ended, Engine, EngineError, RunningProcess};
+use crate::model::{Role, Timeline};
 use crate::store::{Store, StoreError};
 use crate::sys::process;
 
@@ -24,6 +26,9 @@ pub(super) enum WatchError {
     Engine(#[from] EngineError),
     #[error("the store has been away for {} s: {gone}", PATIENCE.as_secs())]
     StoreGone { gone: StoreError, log: Option<BackupLog> },
+    /// The run reads from another unit as well, which is not what it was.
+    #[error("{why}")]
+    PrimaryGone { why: String, log: Option<BackupLog> },
 }
 
 /// Runs to the end; `tell` is called every `every`. A store that comes back in
@@ -33,17 +38,19 @@ pub(super) async fn to_the_end(
     store: &Store,
     running: RunningProcess,
     every: Duration,
+    lost: impl Future<Output = String>,
     mut tell: impl AsyncFnMut(),
 ) -> Result<Ended, WatchError> {
     let pid = running.pid();
     let end = engine.end(running);
     let away = gone(store);
-    tokio::pin!(end, away);
+    tokio::pin!(end, away, lost);
     let mut tick = interval_at(Instant::now() + every, every);
-    let gone = loop {
+    let broken: Box<dyn FnOnce(Option<BackupLog>) -> WatchError> = loop {
         tokio::select! {
             ended = &mut end => return Ok(ended?),
-            gone = &mut away => break gone,
+            gone = &mut away => break Box::new(|log| WatchError::StoreGone { gone, log }),
+            why = &mut lost => break Box::new(|log| WatchError::PrimaryGone { why, log }),
             _ = tick.tick() => tell().await,
         }
     };
@@ -52,7 +59,44 @@ pub(super) async fn to_the_end(
     }
     // Not ended in time: dropping it kills it.
     let log = tokio::time::timeout(LAST_WORDS, &mut end).await.ok().and_then(Result::ok).map(|ended| ended.log);
-    Err(WatchError::StoreGone { gone, log })
+    Err(broken(log))
+}
+
+/// For runs that read from this unit alone.
+pub(super) async fn never() -> String {
+    std::future::pending().await
+}
+
+/// Ends when the primary is no longer the one that the run began with: a unit
+/// that loses its power says nothing, and pgBackRest waits for it ten minutes.
+pub(super) async fn primary_lost(agent: &Agent) -> String {
+    let first = primary(agent).await;
+    let mut missing_since = None;
+    loop {
+        sleep(LOOK).await;
+        match (&first, primary(agent).await) {
+            (Some(first), Some(now)) if *first == now => missing_since = None,
+            (Some((first, _)), Some((now, timeline))) => {
+                // A fault that pgBackRest sees itself has better words.
+                sleep(LAST_WORDS).await;
+                return format!("the primary changed from {first} to {now}, on timeline {timeline}");
+            }
+            (None, _) => return never().await,
+            (Some((first, _)), None) => {
+                let since = *missing_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= PATIENCE {
+                    return format!("the primary {first} has been away for {} s", PATIENCE.as_secs());
+                }
+            }
+        }
+    }
+}
+
+/// Member and timeline.
+async fn primary(agent: &Agent) -> Option<(String, Timeline)> {
+    let members = agent.patroni().ok()?.members().await.ok()?;
+    let primary = members.into_iter().find(|member| member.role == Role::Primary && member.running)?;
+    Some((primary.name, primary.timeline?))
 }
 
 /// Ends when the store did not answer for [`PATIENCE`].

@@ -38,7 +38,7 @@ pub(super) async fn fetch(
         let elapsed = (clock::now() - record.started).to_std().unwrap_or_default();
         progress.say(&report::progress::line(hundredths, Some(plan.backup.size), elapsed)).await;
     };
-    let ended = watch::to_the_end(&engine, &agent.store()?, process, TELL, tell).await;
+    let ended = watch::to_the_end(&engine, &agent.store()?, process, TELL, watch::never(), tell).await;
     let outcome = ended.map_err(|error| AgentError::fault("fetching the backup", error))?.outcome;
     // What an engine that was killed leaves is ended with the copy.
     outcome.map_err(failed)
