@@ -139,18 +139,20 @@ fn stanza_ready(agent: &Agent) -> Observed<bool> {
     }
 }
 
+/// The claim knows best: the engine of a backup elsewhere holds a lock on every
+/// unit that it reads from.
 async fn engine_busy(agent: &Agent, catalog: &Observed<Catalog>) -> Observed<Option<String>> {
-    let here = agent.engine().running_backup().await.ok().flatten();
-    if here.is_some() {
+    let claimed = agent.claimed_backup().await;
+    // Our own claim is of an action that was killed.
+    let elsewhere = claimed.as_ref().ok().and_then(Option::as_ref).filter(|note| note.unit != agent.unit.to_string());
+    if let Some(note) = elsewhere {
+        return Observed::Known(Some(format!("a backup is running on {}", note.unit)));
+    }
+    if agent.engine().running_backup().await.ok().flatten().is_some() {
         return Observed::Known(Some(format!("a backup is running on {}", agent.unit)));
     }
-    let elsewhere = match agent.claimed_backup().await {
-        // Our own is of an action that was killed.
-        Ok(note) => note
-            .filter(|note| note.unit != agent.unit.to_string())
-            .map(|note| format!("a backup is running on {}", note.unit)),
-        Err(error) => return Observed::unknown(error.explain()),
-    };
-    let somewhere = catalog.known().filter(|catalog| catalog.lock_held).map(|_| "a backup is running".to_owned());
-    Observed::Known(elsewhere.or(somewhere))
+    if let Err(error) = claimed {
+        return Observed::unknown(error.explain());
+    }
+    Observed::Known(catalog.known().filter(|catalog| catalog.lock_held).map(|_| "a backup is running".to_owned()))
 }

@@ -226,9 +226,11 @@ impl PatroniConf<'_> {
 
 fn dynamic_configuration() -> Value {
     json!({
-        "ttl": 20,
+        // The least that Patroni takes is loop_wait + 2 * retry_timeout. An etcd that is restarted, and elects
+        // a leader after it, is away for some seconds: that alone must not demote a primary.
+        "ttl": 22,
         "loop_wait": 5,
-        "retry_timeout": 5,
+        "retry_timeout": 8,
         "maximum_lag_on_failover": 1_048_576,
         // Without it two dead etcd members demote a healthy primary in seconds.
         "failsafe_mode": true,

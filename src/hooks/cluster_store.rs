@@ -184,6 +184,9 @@ async fn promote(agent: &Agent, others: &Etcd) -> Result<(), AgentError> {
 /// It runs: is it where, and what, it should be?
 async fn look_after(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<(), AgentError> {
     let start = agent.etcd_start();
+    if is_leader && !agent.etcd()?.healthy().await && most_are_gone_for_good(agent).await {
+        go_on_alone(agent).await?;
+    }
     // Of another stage it may not listen where we would ask.
     if !agent.member.etcd_runs_as(&start).await {
         restart(agent).await?;
@@ -200,12 +203,13 @@ async fn look_after(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<(
         agent.member.stop_etcd().await.map_err(service_fault)?;
         return come_up(agent).await;
     }
-    if is_leader && most_are_gone_for_good(agent).await {
-        tracing::warn!("most members of the cluster store were removed from the model: going on with this unit's data");
-        let alone = agent.etcd()?.with_endpoints(vec![urls::etcd_client(&agent.member.address, agent.member.stage)]);
-        agent.member.start_etcd_alone(&alone, &agent.etcd_start()).await.map_err(service_fault)?;
-    }
     ready(agent).await
+}
+
+async fn go_on_alone(agent: &Agent) -> Result<(), AgentError> {
+    tracing::warn!("most members of the cluster store were removed from the model: going on with this unit's data");
+    let alone = agent.etcd()?.with_endpoints(vec![urls::etcd_client(&agent.member.address, agent.member.stage)]);
+    agent.member.start_etcd_alone(&alone, &agent.etcd_start()).await.map(drop).map_err(service_fault)
 }
 
 /// One unit at a time is away, so that the quorum stays. Where there is none,
@@ -242,7 +246,9 @@ async fn have_quorum(others: &Etcd) -> bool {
 /// when every unit that is left has said that it is of the same members.
 async fn most_are_gone_for_good(agent: &Agent) -> bool {
     let Ok(etcd) = agent.etcd() else { return false };
-    let Ok(members) = etcd.members().await else { return false };
+    // As this unit's own member has it.
+    let own = etcd.with_endpoints(vec![urls::etcd_client(&agent.member.address, agent.member.stage)]);
+    let Ok(members) = own.members().await else { return false };
     let all_spoke = agent.file.peers.len() + 1 >= agent.file.known_units.len();
     let listed = |unit: &str| members.iter().any(|member| member.name == unit.replace('/', "-"));
     let others_are_ours = agent.file.peers.iter().all(|(unit, peer)| !peer.joined || listed(unit));

@@ -2,6 +2,7 @@
 //! nobody who uses the database notices.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -22,9 +23,9 @@ impl World {
     #[track_caller]
     fn shows_the_authoritys(&self) {
         let ca = self.authority_ca();
-        for unit in self.units() {
-            self.speaks_tls_alone(&unit, &ca);
-        }
+        // etcd reads authorities at its start only: right after a change it is away for a moment.
+        let shows = |unit: &String| catch_unwind(AssertUnwindSafe(|| self.speaks_tls_alone(unit, &ca))).is_ok();
+        until(60, "every port shows the authority's certificate", || self.units().iter().all(shows));
     }
 
     /// How many authorities the unit's services trust.
@@ -117,10 +118,45 @@ fn is_of(world: &'static World, unit: &str, ca: &std::path::Path) -> bool {
     super::ports::shown(&address, 5432, super::ports::Identity { pem: Some(&pem), trusts: ca }).is_ok()
 }
 
+const AMONG_EACH_OTHER: &str = "the units go on with certificates of their own among each other, clients that verify are refused; juju status certificates";
+
+fn say_that_they_are_bridged(world: &'static World) {
+    until(120, "the status says so", || {
+        world.units().iter().all(|unit| {
+            let (status, message) = world.status(unit);
+            status == "blocked" && message.contains("certificate") && message.contains(AMONG_EACH_OTHER)
+        })
+    });
+}
+
+/// The authority is away, and the units see the end coming.
+pub fn bridged(world: &'static World) {
+    world.with_tls();
+    let before = world.serials();
+    unnoticed(world, || {
+        world.config_of_authority(&["validity=60s"]);
+        world.shell.action(AUTHORITY, &["reissue"]).ok();
+        let short = until_some(90, "the short ones are taken over", || all_others(world, &before));
+        world.config_of_authority(&["away=true"]);
+        let bridged = until_some(180, "every unit has a certificate of its own making", || all_others(world, &short));
+        say_that_they_are_bridged(world);
+        streams(world);
+        let replica = world.replicas().remove(0);
+        until(120, "a replica still backs up", || world.shell.action(&replica, &["create-backup"]).completed);
+        world.config_of_authority(&["away=false", "validity=8760h"]);
+        until_some(180, "the authority's are taken over", || all_others(world, &bridged));
+        let trusts_one = || world.units().iter().all(|unit| world.trusted_count(unit) == 1);
+        until(180, "nobody trusts the bridges", trusts_one);
+    });
+    world.shows_the_authoritys();
+}
+
+/// The authority is away, and no hook runs before the end: then the units cannot
+/// reach each other any more, a primary may stand back, but no row is lost and
+/// they find each other again.
 pub fn expired(world: &'static World) {
     world.with_tls();
     let before = world.serials();
-    let lives = world.lives();
     world.config_of_authority(&["validity=45s"]);
     world.shell.action(AUTHORITY, &["reissue"]).ok();
     let short = until_some(90, "the short ones are taken over", || all_others(world, &before));
@@ -128,19 +164,10 @@ pub fn expired(world: &'static World) {
     // The hardest way: nobody sees it coming.
     world.hooks_rest();
     until(90, "all have expired", || world.units().iter().all(|unit| has_expired(&world.pem(unit))));
-    streams(world);
     world.hooks_run();
     let bridged = until_some(180, "every unit has a certificate of its own making", || all_others(world, &short));
-    let said = "the units go on with certificates of their own among each other, clients that verify are refused; juju status certificates";
-    until(120, "the status says so", || {
-        world.units().iter().all(|unit| {
-            let (status, message) = world.status(unit);
-            status == "blocked" && message.contains("certificates") && message.contains(said)
-        })
-    });
+    say_that_they_are_bridged(world);
     streams(world);
-    let replica = world.replicas().remove(0);
-    until(120, "a replica still backs up", || world.shell.action(&replica, &["create-backup"]).completed);
     let pause = world.writer.longest_pause();
     eprintln!("    expired, longest pause {pause:.2?}");
     world.config_of_authority(&["away=false", "validity=8760h"]);
@@ -149,8 +176,7 @@ pub fn expired(world: &'static World) {
     let trusts_one = || world.units().iter().all(|unit| world.trusted_count(unit) == 1);
     until(180, "nobody trusts the bridges", trusts_one);
     world.shows_the_authoritys();
-    assert_eq!(world.lives(), lives, "no PostgreSQL was restarted, and none was promoted");
-    assert!(pause <= Duration::from_secs(10), "the writer waited {pause:?}");
+    assert!(pause <= Duration::from_secs(60), "the writer waited {pause:?}");
 }
 
 fn has_expired(pem: &Path) -> bool {

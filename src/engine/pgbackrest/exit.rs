@@ -87,6 +87,10 @@ impl EngineError {
             63 => "pgBackRest was asked to end (SIGTERM) before it was done".to_owned(),
             _ => format!("pgBackRest ended with exit code {code}: {}", redact(out.last_line())),
         });
+        // The store compares the time of a request with its own; its answer stands far below the error's line.
+        if [&out.stdout, &out.stderr].iter().any(|text| text.contains("RequestTimeTooSkewed")) {
+            return Err(Self::Clock(format!("{message}; RequestTimeTooSkewed: the store's clock is another")));
+        }
         if let Some(told) = Self::by_text(&message) {
             return Err(told(message));
         }
@@ -115,8 +119,6 @@ impl EngineError {
         let has = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
         match () {
             () if has(&ROLE_CHANGED) => Some(Self::RoleChanged),
-            // The store compares the time of a request with its own.
-            () if has(&["RequestTimeTooSkewed"]) => Some(Self::Clock),
             // The peer answers and lets us in, its PostgreSQL does not answer it.
             () if has(&["[DbConnectError] raised from remote"]) => None,
             () if has(&CERTIFICATE) => Some(Self::Certificate),
