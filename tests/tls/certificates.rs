@@ -134,7 +134,7 @@ pub fn bridged(world: &'static World) {
     world.with_tls();
     let before = world.serials();
     unnoticed(world, || {
-        world.config_of_authority(&["validity=60s"]);
+        world.config_of_authority(&["validity=120s"]);
         world.shell.action(AUTHORITY, &["reissue"]).ok();
         let short = until_some(90, "the short ones are taken over", || all_others(world, &before));
         world.config_of_authority(&["away=true"]);

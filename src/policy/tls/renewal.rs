@@ -118,7 +118,9 @@ impl CertificateFacts {
         let is_over = |part, of| in_use.validity.is_over(self.now, part, of);
         match in_use.is_bridge {
             true => !in_use.covers_subject || is_over(2, 3),
-            false => is_over(1, 1) || (!in_use.covers_subject || is_over(9, 10)) && self.has_waited(),
+            false => {
+                is_over(1, 1) || (!in_use.covers_subject || in_use.validity.ends_soon(self.now)) && self.has_waited()
+            }
         }
     }
 
@@ -131,7 +133,15 @@ impl CertificateFacts {
     }
 }
 
+/// A bridge is taken over in a few hooks of every unit: so much time must be left.
+const CHANGE_OVER: TimeDelta = TimeDelta::seconds(60);
+
 impl Validity {
+    /// A tenth of it is left, or the time of a change-over.
+    fn ends_soon(&self, now: DateTime<Utc>) -> bool {
+        self.is_over(now, 9, 10) || (now >= self.not_before && self.not_after - now <= CHANGE_OVER)
+    }
+
     fn length(&self) -> TimeDelta {
         (self.not_after - self.not_before).max(TimeDelta::zero())
     }
