@@ -108,8 +108,24 @@ fn killed(world: &'static World, wanted: &str) {
     as_it_was(world, &before);
 }
 
+/// A backup that waits for its turn meanwhile comes before the hook that settles
+/// the restore, and is refused by it.
 pub fn killed_fetching(world: &'static World) {
-    killed(world, "fetching");
+    let (id, before) = before(world);
+    world.slow(300_000);
+    let running = begin(world, &id);
+    until(60, "it fetches", || world.state() == Some(0));
+    let waiting = world.shell.juju(&["run", UNIT, "create-backup", "--background"]);
+    let told = format!("{}{}", waiting.stdout, waiting.stderr);
+    let task = told.split("show-task ").nth(1).unwrap_or_default();
+    let task: String = task.chars().take_while(char::is_ascii_digit).collect();
+    kill_at(world, &running, "fetching");
+    running.end().failed();
+    let refused = world.shell.juju(&["show-task", &task, "--wait", "2m"]);
+    world.fault("none");
+    let said = format!("{}{}", refused.stdout, refused.stderr);
+    assert!(said.contains("a restore of ") && said.contains(" is under way: fetching"), "{told}: {said}");
+    as_it_was(world, &before);
 }
 
 pub fn killed_recovering(world: &'static World) {
