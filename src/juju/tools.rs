@@ -1,6 +1,7 @@
 //! Runs the hook tools. Free text always comes after `--`, documents always
 //! through standard input or a private file, never in argv.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -85,12 +86,13 @@ impl Juju {
         Ok(self.units().await?.into_iter().filter(|(_, stays)| *stays).map(|(name, _)| name).collect())
     }
 
-    /// Every unit of this application that Juju knows, and whether it stays.
+    /// Every unit of this application that Juju knows, by name, and whether it stays.
     pub async fn units(&self) -> Result<Vec<(String, bool)>, JujuError> {
         let goal: Value = self.json("goal-state", &[]).await?;
         let stays = |unit: &Value| !matches!(unit["status"].as_str(), Some("dying" | "dead"));
         let units = goal["units"].as_object().into_iter().flatten();
-        Ok(units.map(|(name, unit)| (name.clone(), stays(unit))).collect())
+        // Sorted here: a JSON object's own order depends on how serde_json was built.
+        Ok(units.map(|(name, unit)| (name.clone(), stays(unit))).collect::<BTreeMap<_, _>>().into_iter().collect())
     }
 
     /// How many those are.
