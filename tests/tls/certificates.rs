@@ -134,11 +134,12 @@ pub fn bridged(world: &'static World) {
     world.with_tls();
     let before = world.serials();
     unnoticed(world, || {
-        world.config_of_authority(&["validity=120s"]);
+        // A third of it is left when they ask for another: time for a change-over on a slow machine, too.
+        world.config_of_authority(&["validity=200s"]);
         world.shell.action(AUTHORITY, &["reissue"]).ok();
         let short = until_some(90, "the short ones are taken over", || all_others(world, &before));
         world.config_of_authority(&["away=true"]);
-        let bridged = until_some(180, "every unit has a certificate of its own making", || all_others(world, &short));
+        let bridged = until_some(260, "every unit has a certificate of its own making", || all_others(world, &short));
         say_that_they_are_bridged(world);
         streams(world);
         let replica = world.replicas().remove(0);
