@@ -117,6 +117,11 @@ pub async fn settle_restore(agent: &mut Agent) -> Vec<crate::policy::status::Con
     restore::after_crash(agent).await
 }
 
+/// This unit's part in a restore that another unit drives.
+pub mod parts {
+    pub use super::restore::{due, follow, own_is_open, take_over};
+}
+
 /// A backup that was broken off is told to the repository.
 pub async fn settle_backup(agent: &Agent) {
     backup_journal::after_crash(agent).await;

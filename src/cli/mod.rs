@@ -9,6 +9,7 @@ use crate::actions::{self, ListFormat, Progress, Results};
 use crate::agent::{Agent, UnitFile, take_lock};
 use crate::cluster::Layout;
 use crate::model::{AgentError, BackupKind};
+use crate::service;
 use crate::sys::environment::Vars;
 
 /// Backup and restore of a PostgreSQL unit. Started by Juju it needs no argument;
@@ -37,6 +38,13 @@ enum Command {
         unit_dir: PathBuf,
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
+    },
+    /// Listen for what other units need of this one; the charm starts it
+    #[command(hide = true)]
+    UnitService {
+        /// The unit's storage folder (storage-get location)
+        #[arg(long)]
+        unit_dir: PathBuf,
     },
 }
 
@@ -101,6 +109,7 @@ async fn perform(vars: &Vars, command: Command) -> Result<Results, AgentError> {
             };
             actions::list_backups(&load(vars, unit_dir)?, format).await
         }
+        Command::UnitService { unit_dir } => service::run(vars, unit_dir).await,
     }
 }
 

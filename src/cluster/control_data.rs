@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::model::{Timeline, WalSegmentSize};
+use crate::model::{Lsn, Timeline, WalSegmentSize};
 use crate::sys::process::{Invocation, OsUser, ProcessError, Runner};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct ControlData {
     pub state: ClusterState,
     /// Timeline of the latest checkpoint.
     pub timeline: Timeline,
+    /// Where that checkpoint's record begins; of a primary that was shut down, its last.
+    pub checkpoint: Lsn,
     pub wal_segment_size: WalSegmentSize,
     pub checksums: bool,
 }
@@ -59,6 +61,7 @@ fn parse(text: &str) -> Result<ControlData, ControlDataError> {
             .ok_or(ControlDataError::Missing(name))
     };
     let number = |name: &'static str| value(name)?.parse::<u64>().map_err(|_| ControlDataError::Missing(name));
+    const CHECKPOINT: &str = "Latest checkpoint location";
     const SEGMENT: &str = "Bytes per WAL segment";
     Ok(ControlData {
         system_id: number("Database system identifier")?,
@@ -68,6 +71,7 @@ fn parse(text: &str) -> Result<ControlData, ControlDataError> {
             other => ClusterState::Other(other.to_owned()),
         },
         timeline: Timeline(number("Latest checkpoint's TimeLineID")? as u32),
+        checkpoint: value(CHECKPOINT)?.parse().map_err(|_| ControlDataError::Missing(CHECKPOINT))?,
         wal_segment_size: WalSegmentSize::from_bytes(number(SEGMENT)?).ok_or(ControlDataError::Missing(SEGMENT))?,
         checksums: number("Data page checksum version")? > 0,
     })

@@ -16,7 +16,7 @@ pub(crate) mod urls;
 
 pub use control_data::{ClusterState, ControlData, ControlDataError};
 pub(crate) use etcd::DEADLINE as ETCD_DEADLINE;
-pub use etcd::{Claim, Claimed, Credentials, Etcd, EtcdError, EtcdMember, Own, Step, next_step};
+pub use etcd::{Claim, Claimed, Credentials, Etcd, EtcdError, EtcdMember, Own, Revision, Step, next_step};
 pub use isolated::{Isolated, IsolatedError, RunningServer};
 pub use layout::{Layout, PG_PORT};
 pub use member::{EtcdStart, Member};

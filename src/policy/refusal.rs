@@ -64,10 +64,6 @@ pub enum Refusal {
     RestoreOnStandbyCluster,
     #[error("Either backup-id or restore-to-time parameters need to be provided to be able to do restore")]
     NoRestoreTarget,
-    #[error("Unit cannot restore backup as there are more than one unit in the cluster")]
-    RestoreWithManyUnits { planned: u32, application: String },
-    #[error("Unit cannot restore backup as the number of planned units is not known ({why})")]
-    RestorePlannedUnitsUnknown { why: String },
     #[error("Unit cannot restore backup as it was not elected the leader unit yet")]
     NotLeader { application: String },
     #[error("Failed to retrieve backups list: {why}")]
@@ -134,12 +130,7 @@ impl Refusal {
             NoRestoreTarget => {
                 "For example: backup-id=2026-11-22T03:00:00Z, with an id that list-backups shows.".to_owned()
             }
-            RestoreWithManyUnits { planned, application } => format!(
-                "{planned} units are planned: remove all but one (juju remove-unit {application}/N), \
-                 restore, then scale out again (juju add-unit {application} -n {})",
-                planned.saturating_sub(1)
-            ),
-            RestorePlannedUnitsUnknown { .. } | DiskUnknown { .. } => {
+            DiskUnknown { .. } => {
                 "See juju debug-log of this unit, then run the action again.".to_owned()
             }
             NotLeader { application } => format!("Run it on the leader: juju run {application}/leader restore"),

@@ -9,7 +9,6 @@ use crate::model::{Backup, BackupId, Catalog, NotABackupId, Observed};
 #[derive(Debug, Clone, PartialEq)]
 pub struct RestoreFacts {
     pub application: String,
-    pub planned_units: Observed<u32>,
     pub is_leader: bool,
     pub settings: Observed<()>,
     pub stanza_ready: Observed<bool>,
@@ -38,7 +37,6 @@ pub fn plan_restore(facts: &RestoreFacts, backup_id: Option<&str>) -> Result<Res
     settings_are_complete(facts)?;
     let asked = backup_id.map(str::trim).filter(|id| !id.is_empty()).ok_or(Refusal::NoRestoreTarget)?;
     nothing_else_runs(facts)?;
-    one_unit_is_planned(facts)?;
     is_leader(facts)?;
     stanza_is_ready(&facts.stanza_ready)?;
     let catalog = known(&facts.catalog, |why| Refusal::RestoreCatalogUnknown { why })?;
@@ -69,13 +67,6 @@ fn nothing_else_runs(facts: &RestoreFacts) -> Result<(), Refusal> {
         (Some(what), _) => Err(Refusal::RestoreUnderWay { what: what.clone() }),
         (None, Some(who)) => Err(Refusal::EngineBusy { who: who.clone() }),
         (None, None) => Ok(()),
-    }
-}
-
-fn one_unit_is_planned(facts: &RestoreFacts) -> Result<(), Refusal> {
-    match *known(&facts.planned_units, |why| Refusal::RestorePlannedUnitsUnknown { why })? {
-        0 | 1 => Ok(()),
-        planned => Err(Refusal::RestoreWithManyUnits { planned, application: facts.application.clone() }),
     }
 }
 
@@ -187,7 +178,6 @@ mod tests {
     fn healthy() -> RestoreFacts {
         RestoreFacts {
             application: "postgresql".into(),
-            planned_units: Observed::Known(1),
             is_leader: true,
             settings: Observed::Known(()),
             stanza_ready: Observed::Known(true),
@@ -219,17 +209,6 @@ mod tests {
                 "Either backup-id or restore-to-time parameters need to be provided to be able to do restore. For example: "
             ));
         }
-    }
-
-    #[test]
-    fn more_than_one_unit_is_refused_with_the_way_there_and_back() {
-        let facts = RestoreFacts { planned_units: Observed::Known(3), ..healthy() };
-        assert_eq!(
-            told(&facts, Some(NEWEST)),
-            "Unit cannot restore backup as there are more than one unit in the cluster. 3 units are planned: \
-             remove all but one (juju remove-unit postgresql/N), restore, then scale out again \
-             (juju add-unit postgresql -n 2)"
-        );
     }
 
     #[test]
@@ -299,7 +278,6 @@ mod tests {
         let table = [
             (RestoreFacts { catalog: Observed::unknown(no()), ..healthy() },       Refusal::RestoreCatalogUnknown { why: no() }),
             (RestoreFacts { free_bytes: Observed::unknown(no()), ..healthy() },    Refusal::DiskUnknown { why: no() }),
-            (RestoreFacts { planned_units: Observed::unknown(no()), ..healthy() }, Refusal::RestorePlannedUnitsUnknown { why: no() }),
             (RestoreFacts { stanza_ready: Observed::unknown(no()), ..healthy() },  Refusal::StanzaNotReady { why: Some(no()) }),
             (RestoreFacts { restore_under_way: Some(no()), ..healthy() },          Refusal::RestoreUnderWay { what: no() }),
             (RestoreFacts { engine_busy: Some(no()), ..healthy() },                Refusal::EngineBusy { who: no() }),

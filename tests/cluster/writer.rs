@@ -83,6 +83,15 @@ impl Writer {
         self.shared.changed.notify_all();
     }
 
+    /// These are gone, as was asked for.
+    #[allow(dead_code, reason = "for tests/restore.rs")]
+    pub fn forget_rows(&self, gone: &[i64]) {
+        let mut state = self.state();
+        gone.iter().for_each(|row| {
+            state.acknowledged.remove(row);
+        });
+    }
+
     pub fn written(&self) -> usize {
         self.state().acknowledged.len()
     }

@@ -1,0 +1,170 @@
+//! Orders of a restore and what the units answer, in the cluster store; and the
+//! claim of the unit that drives one.
+
+use std::time::Duration;
+
+use super::Agent;
+use crate::cluster::{Claim, Claimed, Etcd, EtcdError, Revision};
+use crate::model::{AgentError, error_chain};
+use crate::restore::{Order, Part};
+
+const ORDER: &str = "/pg-backup-agent/restore/order";
+const PARTS: &str = "/pg-backup-agent/restore/part/";
+const DRIVER: &str = "/pg-backup-agent/restore/driver";
+const SERVICES: &str = "/pg-backup-agent/service/";
+/// Of a driver that does not keep its claim (then another unit puts back), and of a service's.
+const LIFE: Duration = Duration::from_secs(30);
+const KEEP: Duration = Duration::from_secs(8);
+
+/// What units tell each other in the cluster store about restores.
+#[derive(Clone)]
+pub struct RestoreKeys {
+    etcd: Etcd,
+    unit: String,
+    member: String,
+    application: String,
+}
+
+/// An order as it was read or written last.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub order: Order,
+    revision: Revision,
+}
+
+/// Held while this unit drives a restore; dropped or killed, it runs out.
+pub struct Driving {
+    etcd: Etcd,
+    claim: Claim,
+    keeper: tokio::task::JoinHandle<()>,
+}
+
+fn failed(doing: &'static str) -> impl Fn(EtcdError) -> AgentError {
+    move |error| AgentError::fault(doing, error)
+}
+
+impl Agent {
+    /// One way into the cluster store for a whole restore: each costs etcd a check of a password.
+    pub fn restore_keys(&self) -> Result<RestoreKeys, AgentError> {
+        Ok(RestoreKeys {
+            etcd: self.etcd()?,
+            unit: self.unit.to_string(),
+            member: self.member.name.clone(),
+            application: self.unit.application.clone(),
+        })
+    }
+}
+
+impl RestoreKeys {
+    /// The order of the last restore, over or not.
+    pub async fn order(&self) -> Result<Option<Told>, AgentError> {
+        let read = self.etcd.get_with_revision(ORDER).await;
+        let Some((text, revision)) = read.map_err(failed("asking the cluster store for a restore"))? else {
+            return Ok(None);
+        };
+        let order = serde_json::from_str(&text);
+        let order = order.map_err(|error| AgentError::fault("reading a restore in the cluster store", error))?;
+        Ok(Some(Told { order, revision }))
+    }
+
+    /// Tells all units, unless another unit has told them something since `seen`.
+    pub async fn tell(&self, order: Order, seen: Option<&Told>) -> Result<Told, AgentError> {
+        let text = serde_json::to_string(&order).map_err(|error| AgentError::Bug(error.to_string()))?;
+        let written = self.etcd.put_if(ORDER, &text, seen.map(|told| &told.revision)).await;
+        match written.map_err(failed("telling the other units"))? {
+            Some(revision) => Ok(Told { order, revision }),
+            None => Err(AgentError::fault("telling the other units", "another unit has taken over".to_owned())),
+        }
+    }
+
+    pub async fn answer(&self, part: &Part) -> Result<(), AgentError> {
+        let text = serde_json::to_string(part).map_err(|error| AgentError::Bug(error.to_string()))?;
+        let written = self.etcd.put(&format!("{PARTS}{}", self.member), &text).await;
+        written.map_err(failed("answering the unit that restores"))
+    }
+
+    /// What every unit answered last, to whichever order.
+    pub async fn parts(&self) -> Result<Vec<Part>, AgentError> {
+        let texts = self.etcd.values_below(PARTS).await.map_err(failed("asking what the other units have done"))?;
+        Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
+    }
+
+    /// Members whose Patroni has told the cluster store lately that it runs.
+    pub async fn patronis(&self) -> Result<Vec<String>, AgentError> {
+        let scope = format!("/service/{}/members/", self.application);
+        self.etcd.names_below(&scope).await.map_err(failed("asking which members run"))
+    }
+
+    /// The member that holds Patroni's lock.
+    pub async fn leader(&self) -> Result<Option<String>, AgentError> {
+        let leader = self.etcd.get(&format!("/service/{}/leader", self.application)).await;
+        Ok(leader.map_err(failed("asking which member leads"))?.filter(|leader| !leader.is_empty()))
+    }
+
+    /// Units whose service is there.
+    pub async fn services(&self) -> Result<Vec<String>, AgentError> {
+        self.etcd.values_below(SERVICES).await.map_err(failed("asking which units listen"))
+    }
+
+    /// This unit's service is there, for as long as the claim is kept.
+    pub async fn announce(&self) -> Result<Claim, AgentError> {
+        let (key, failed) = (format!("{SERVICES}{}", self.member), failed("telling that this unit listens"));
+        // Of the service before this one.
+        self.etcd.delete(&key).await.map_err(&failed)?;
+        match self.etcd.claim(&key, &self.unit, LIFE).await.map_err(&failed)? {
+            Claimed::Ours(claim) => Ok(claim),
+            Claimed::Theirs(_) => Err(AgentError::Bug("two services of one unit".to_owned())),
+        }
+    }
+
+    pub async fn keep(&self, claim: &Claim) -> Result<(), AgentError> {
+        self.etcd.keep(claim).await.map_err(failed("telling that this unit listens"))
+    }
+
+    /// The unit that drives a restore now.
+    pub async fn driver(&self) -> Result<Option<String>, AgentError> {
+        self.etcd.get(DRIVER).await.map_err(failed("asking which unit restores"))
+    }
+
+    /// Claims the restore for this unit, whose lock the caller holds.
+    pub async fn drive(&self) -> Result<Driving, AgentError> {
+        if self.driver().await?.is_some_and(|driver| driver == self.unit) {
+            // Of a process of ours that was killed.
+            self.etcd.delete(DRIVER).await.map_err(failed("taking a restore over"))?;
+        }
+        match self.etcd.claim(DRIVER, &self.unit, LIFE).await.map_err(failed("claiming the restore"))? {
+            Claimed::Ours(claim) => {
+                let keeper = tokio::spawn(keep(self.etcd.clone(), claim.clone()));
+                Ok(Driving { etcd: self.etcd.clone(), claim, keeper })
+            }
+            Claimed::Theirs(unit) => Err(AgentError::refused(
+                format!("a restore is under way: {unit} drives it"),
+                "juju status shows how far it is",
+            )),
+        }
+    }
+}
+
+async fn keep(etcd: Etcd, claim: Claim) {
+    loop {
+        tokio::time::sleep(KEEP).await;
+        if let Err(error) = etcd.keep(&claim).await {
+            tracing::info!("the claim of the restore was not kept: {}", error_chain(&error));
+        }
+    }
+}
+
+impl Driving {
+    pub async fn release(self) {
+        self.keeper.abort();
+        if let Err(error) = self.etcd.release(&self.claim).await {
+            tracing::info!("the claim of the restore runs out by itself: {}", error_chain(&error));
+        }
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
