@@ -21,10 +21,10 @@ use crate::sys::files;
 pub use create_backup::create_backup;
 pub use list_backups::{ListFormat, list_backups};
 pub use output::{Progress, Results};
-pub use restore::restore;
+pub use restore::{restore, undo_restore};
 
 /// Every action of actions.yaml.
-pub const NAMES: [&str; 3] = ["create-backup", "list-backups", "restore"];
+pub const NAMES: [&str; 4] = ["create-backup", "list-backups", "restore", "undo-restore"];
 
 /// Runs one action. Whatever fails becomes the action's message: an error here
 /// means that even Juju could not be told.
@@ -62,6 +62,7 @@ async fn perform(vars: &Vars, context: &Context, juju: &Juju, name: &str) -> Res
             let is_leader = is_leader.map_err(|error| AgentError::fault("asking Juju who the leader is", error))?;
             while_shown(juju, "restoring backup", restore(&mut agent, &progress, id.as_deref(), is_leader)).await
         }
+        "undo-restore" => while_shown(juju, "undoing a restore", undo_restore(&mut agent, &progress)).await,
         _ => Err(AgentError::refused(format!("there is no action `{name}`"), format!("Try: {}", NAMES.join(", ")))),
     }
 }

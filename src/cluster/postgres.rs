@@ -205,6 +205,11 @@ impl Postgres {
         self.run("reading settings again", "SELECT pg_reload_conf()").await
     }
 
+    /// Of a standby: it leaves recovery, on a timeline of its own.
+    pub async fn promote(&self) -> Result<(), SqlError> {
+        self.run("promoting", "SELECT pg_promote(false)").await
+    }
+
     pub async fn checkpoint(&self) -> Result<(), SqlError> {
         self.run("a checkpoint", "SET statement_timeout = 0; CHECKPOINT").await
     }

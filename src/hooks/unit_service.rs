@@ -37,7 +37,12 @@ fn service(agent: &Agent) -> Result<Service, AgentError> {
         .env("PROGRAM", &stamp)
         .env("PG_BACKUP_AGENT_LOG", "info");
     // A service that ends while it copies, starts or stops a database leaves those to the next.
-    Ok(Service { name: NAME, invocation, log: agent.layout().log().join("unit-service.log"), children: Children::OutliveIt })
+    Ok(Service {
+        name: NAME,
+        invocation,
+        log: agent.layout().log().join("unit-service.log"),
+        children: Children::OutliveIt,
+    })
 }
 
 pub(super) async fn stop(agent: &Agent) -> Result<(), AgentError> {

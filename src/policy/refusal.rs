@@ -130,9 +130,7 @@ impl Refusal {
             NoRestoreTarget => {
                 "For example: backup-id=2026-11-22T03:00:00Z, with an id that list-backups shows.".to_owned()
             }
-            DiskUnknown { .. } => {
-                "See juju debug-log of this unit, then run the action again.".to_owned()
-            }
+            DiskUnknown { .. } => "See juju debug-log of this unit, then run the action again.".to_owned(),
             NotLeader { application } => format!("Run it on the leader: juju run {application}/leader restore"),
             UnknownBackup { nearest, known: 0, .. } if nearest.is_empty() => {
                 "The repository holds no backup yet: see list-backups.".to_owned()

@@ -19,6 +19,9 @@ pub struct Order {
     /// Of the restore, as in the journal of the unit that restores.
     pub id: String,
     pub label: String,
+    /// The restore that is undone: each unit has the data from before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     /// The unit that restores: `postgresql/0`. Whoever takes over puts back.
     pub driver: String,
     /// Units whose data the restore replaces, the driver too.
@@ -180,14 +183,8 @@ pub fn task(unit: &str, order: Option<&Order>, record: Option<&PartRecord>) -> T
         return Task::Nothing;
     }
     let Some(record) = record.filter(|record| record.id == order.id) else {
-        return match order.stage {
-            // It never touched anything for this restore.
-            Stage::PutBack { .. } if !open => Task::Nothing,
-            // It is still in the middle of another: that one cannot have been committed or taken back
-            // without it, or its data could be lost.
-            _ if open => Task::Wait,
-            _ => Task::Do,
-        };
+        // Still in the middle of another: how that one ended is not known any more, and guessing could cost its data.
+        return if open { Task::Wait } else { Task::Do };
     };
     if record.stage != order.stage.name() || !record.done {
         return Task::Do;
@@ -215,6 +212,7 @@ mod tests {
             version: 1,
             id: id.into(),
             label: "20261122-020000F".into(),
+            undoes: None,
             driver: "postgresql/0".into(),
             units: ["postgresql/0", "postgresql/1", "postgresql/2"].map(str::to_owned).into(),
             primary: Some("postgresql/1".into()),
@@ -232,7 +230,8 @@ mod tests {
 
     #[test]
     fn orders_and_parts_survive_writing_and_reading() {
-        let text = serde_json::to_string(&order("a", Stage::StopReplicas { shut_down_at: "0/3000028".into() })).unwrap();
+        let text =
+            serde_json::to_string(&order("a", Stage::StopReplicas { shut_down_at: "0/3000028".into() })).unwrap();
         assert_eq!(
             text,
             r#"{"version":1,"id":"a","label":"20261122-020000F","driver":"postgresql/0","units":["postgresql/0","postgresql/1","postgresql/2"],"primary":"postgresql/1","stage":"stop-replicas","shut_down_at":"0/3000028"}"#
@@ -263,7 +262,8 @@ mod tests {
             // It was away the whole time: its data is of the era that was left.
             (Some(order("a", Stage::Join)),   None,                             Task::Do),
             (Some(order("b", Stage::Join)),   Some(record("a", S::Join, true)), Task::Do),
-            (Some(order("a", back())),        None,                             Task::Nothing),
+            // It had not begun, and says so.
+            (Some(order("a", back())),        None,                             Task::Do),
             (Some(order("a", back())),        Some(record("a", S::Seal, true)), Task::Do),
             (Some(order("a", back())),        Some(record("a", S::PutBack, false)), Task::Do),
             (Some(order("a", back())),        Some(record("a", S::PutBack, true)), Task::Nothing),

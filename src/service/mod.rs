@@ -156,5 +156,12 @@ fn of(agent: &Agent) -> String {
     let stage = format!("{:?}", file.stage);
     let passwords = format!("{:?}", file.users);
     let layout = agent.layout();
-    agent.digest(&[&file.address, &peers.join(","), &stage, &passwords, &read(layout.unit_pem()), &read(layout.trusted())])
+    agent.digest(&[
+        &file.address,
+        &peers.join(","),
+        &stage,
+        &passwords,
+        &read(layout.unit_pem()),
+        &read(layout.trusted()),
+    ])
 }

@@ -45,7 +45,7 @@ impl World {
     /// Of the rows that were acknowledged, those of one stretch are gone: from after the
     /// backup until the stop. From now on the writer knows of the others alone.
     #[track_caller]
-    pub fn went_back(&self, of_the_backup: &BTreeSet<i64>) {
+    pub fn went_back(&self, of_the_backup: &BTreeSet<i64>) -> Vec<i64> {
         let acknowledged = self.writer.pause();
         let there = self.primary().sql(self.shell, "SELECT n FROM written");
         let there: BTreeSet<i64> = there.lines().filter_map(|line| line.parse().ok()).collect();
@@ -58,6 +58,36 @@ impl World {
         assert!(acknowledged.range(last + 1..).next().is_some(), "clients write to the restored cluster");
         self.writer.forget_rows(&gone);
         self.writer.go_on();
+        gone
+    }
+
+    /// What a restore had taken away is back; what came since is gone.
+    #[track_caller]
+    fn came_back(&self, gone: &[i64]) -> Vec<i64> {
+        let acknowledged = self.writer.pause();
+        let there = self.primary().sql(self.shell, "SELECT n FROM written");
+        let there: BTreeSet<i64> = there.lines().filter_map(|line| line.parse().ok()).collect();
+        let missing: Vec<_> = gone.iter().filter(|row| !there.contains(row)).collect();
+        assert!(missing.is_empty(), "rows from before the restore are missing: {missing:?}");
+        let since: Vec<_> = acknowledged.difference(&there).copied().collect();
+        let (Some(first), Some(last)) = (since.first(), since.last()) else { panic!("nothing was undone") };
+        assert!(*first > gone[gone.len() - 1], "rows from before the restore are gone: {since:?}");
+        let survived: Vec<_> = acknowledged.range(first..=last).filter(|row| there.contains(row)).collect();
+        assert!(survived.is_empty(), "rows {first} to {last} are gone, but not {survived:?}");
+        self.writer.forget_rows(&since);
+        self.writer.remember_rows(gone);
+        self.writer.go_on();
+        since
+    }
+
+    fn undo(&self) -> f32 {
+        self.writer.forget_pauses();
+        let results = self.action(&self.leader(), &["undo-restore"]).ok();
+        let outage = self.writer.longest();
+        assert_eq!(results.get("undo-status"), "undo started and finished");
+        assert_eq!(results.find("still-copying"), None, "{results:?}");
+        self.rows_come(20);
+        outage
     }
 }
 
@@ -72,6 +102,25 @@ pub fn formed(world: &'static World) {
     world.with_repository();
     world.add_units(2);
     world.is_whole(3);
+    world.backup();
+}
+
+/// And an undo is undone: the data of both is kept.
+pub fn undone(world: &'static World) {
+    let (id, rows) = world.backup();
+    world.rows_come(20);
+    world.restore(&id);
+    world.rows_come(20);
+    let of_before = world.went_back(&rows);
+    let outage = world.undo();
+    let since = world.came_back(&of_before);
+    world.is_whole(3);
+    world.nothing_is_lost();
+    let again = world.undo();
+    world.came_back(&since);
+    world.is_whole(3);
+    eprintln!("    clients waited {outage:.1} s, and {again:.1} s");
+    assert!(outage < OUTAGE && again < OUTAGE, "clients waited {outage} s and {again} s");
     world.backup();
 }
 

@@ -80,18 +80,24 @@ fn begin(world: &'static World) -> (Seat, Running, Vec<Vec<String>>) {
 
 fn killed(world: &'static World, wanted: &str) -> Vec<Vec<String>> {
     let (driver, running, folders) = begin(world);
-    until(60, "its agent runs", || agent(world, &driver).is_some());
-    let agent = agent(world, &driver).expect("the agent");
-    wait_for(&running, &driver, wanted);
-    kill_hard(&agent);
+    kill_at(world, &running, &driver, wanted);
     running.end().failed();
     folders
+}
+
+/// Kills the agent of the action in the moment its journal says `wanted`.
+fn kill_at(world: &World, running: &Running, driver: &Seat, wanted: &str) {
+    // Hooks wait while an action runs: from now on it is the only agent there.
+    until(90, "the restore begins", || state(driver).is_some_and(|state| state < STATES.len() - 1));
+    let agent = agent(world, driver).expect("the agent");
+    wait_for(running, driver, wanted);
+    kill_hard(&agent);
 }
 
 pub fn store(world: &'static World) {
     let (driver, running, folders) = begin(world);
     wait_for(&running, &driver, "recovering");
-    world.fault("stall");
+    world.fault("deny");
     world.writer.forget_pauses();
     let why = running.end().failed();
     let outage = world.writer.longest();
@@ -121,14 +127,12 @@ pub fn killed_adopting(world: &'static World) {
     world.rows_come(20);
     let (driver, folders) = (world.leader(), world.folders());
     let running = world.start_restore(&driver, &id);
-    until(60, "its agent runs", || agent(world, &driver).is_some());
-    let agent = agent(world, &driver).expect("the agent");
-    wait_for(&running, &driver, "adopting");
-    kill_hard(&agent);
+    kill_at(world, &running, &driver, "adopting");
     running.end().failed();
+    // Of one that was taken back nothing stays: the newest then is the restore before.
     until(180, "it is settled", || state(&driver).is_none_or(|state| state == STATES.len() - 1));
     world.is_whole(3);
-    if state(&driver).is_some() {
+    if world.folders() != folders {
         eprintln!("    it was committed");
         world.went_back(&rows);
         world.backup();

@@ -25,7 +25,9 @@ pub async fn due(agent: &Agent, keys: &RestoreKeys) -> Result<(Task, Option<Told
 pub async fn follow(agent: &mut Agent, keys: &RestoreKeys) -> Result<Option<Condition>, AgentError> {
     let (to_do, told) = due(agent, keys).await?;
     let Some(told) = told else {
-        return Ok((to_do == Task::Wait).then(|| waiting("in the middle of a restore that the cluster store does not know")));
+        return Ok(
+            (to_do == Task::Wait).then(|| waiting("in the middle of a restore that the cluster store does not know"))
+        );
     };
     if to_do == Task::Do {
         // The driver's own part is the driver's.

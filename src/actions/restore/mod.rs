@@ -10,6 +10,7 @@ mod part;
 mod part_file;
 mod recover;
 mod rollback;
+mod undo;
 
 use std::time::Duration;
 
@@ -75,18 +76,45 @@ pub async fn restore(
     let id = plan.backup.id();
     let from = report::progress::bytes(plan.backup.size);
     progress.say(&format!("restoring {id} ({}, {from}) beside the running cluster", plan.backup.label)).await;
-    let record = begin(&plan)?;
+    let done = drive(agent, progress, begin(&plan)?, What::Backup(&plan)).await?;
+    Ok(restored(agent, &plan, &done.record, &done.behind))
+}
+
+/// Brings back what the last restore put aside.
+pub async fn undo_restore(agent: &mut Agent, progress: &Progress) -> Result<Results, AgentError> {
+    rollback::settle(agent).await?;
+    super::settle_backup(agent).await;
+    let undone = undo::decide(agent).await?;
+    undo::say(progress, &undone).await;
+    let done = drive(agent, progress, undo::record(&undone)?, What::OldData).await?;
+    Ok(with_behind(undo::results(agent, &done.record), &done.behind))
+}
+
+/// What takes the place of the cluster's data.
+#[derive(Clone, Copy)]
+enum What<'a> {
+    Backup(&'a RestorePlan),
+    OldData,
+}
+
+struct Done {
+    record: Record,
+    /// Units that do not follow the cluster yet.
+    behind: Vec<String>,
+}
+
+async fn drive(agent: &mut Agent, progress: &Progress, record: Record, what: What<'_>) -> Result<Done, AgentError> {
     let mut orders = Orders::begin(agent, &record).await?;
     for unit in orders.away().await? {
-        progress.say(&format!("{unit} is away: it follows the restored cluster when it is back")).await;
+        progress.say(&format!("{unit} is away: it follows when it is back")).await;
     }
     let mut journal = Journal::open(agent, record)?;
-    match forward(agent, progress, &plan, &mut journal, &mut orders).await {
+    match forward(agent, progress, what, &mut journal, &mut orders).await {
         Ok(()) => {
             drop_keys(agent);
             let behind = orders.followed(agent, progress, patience(&journal.record)).await;
             orders.end().await;
-            Ok(restored(agent, &plan, &journal.record, &behind))
+            Ok(Done { record: journal.record, behind })
         }
         Err(error) => {
             orders.end().await;
@@ -151,14 +179,24 @@ fn begin(plan: &RestorePlan) -> Result<Record, AgentError> {
 async fn forward(
     agent: &mut Agent,
     progress: &Progress,
-    plan: &RestorePlan,
+    what: What<'_>,
     journal: &mut Journal,
     orders: &mut Orders,
 ) -> Result<(), AgentError> {
-    copy::fetch(agent, progress, plan, &journal.record).await?;
-    journal.step(Event::Fetched)?;
-    progress.say("recovering and verifying the copy; the cluster still runs").await;
-    let timeline = recover::recover(agent, &journal.record).await?;
+    let timeline = match what {
+        What::Backup(plan) => {
+            copy::fetch(agent, progress, plan, &journal.record).await?;
+            journal.step(Event::Fetched)?;
+            progress.say("recovering and verifying the copy; the cluster still runs").await;
+            recover::recover(agent, &journal.record).await?
+        }
+        What::OldData => {
+            undo::take(agent, &journal.record)?;
+            journal.step(Event::Fetched)?;
+            progress.say("opening and verifying the old data; the cluster still runs").await;
+            undo::open_beyond(agent, &journal.record).await?
+        }
+    };
     journal.step(Event::Recovered { timeline })?;
     progress.say(&format!("the copy is proven, on timeline {timeline}; stopping the cluster")).await;
     // From here on no unit joins or leaves until the restored cluster stands, or the old one.
@@ -188,7 +226,7 @@ async fn switch(
     adopt::adopt(agent).await?;
     orders.commit(agent).await?;
     journal.step(Event::Adopted)?;
-    progress.say("the restored cluster takes writes").await;
+    progress.say("the cluster takes writes again").await;
     Ok(())
 }
 
@@ -223,7 +261,7 @@ fn restored(agent: &Agent, plan: &RestorePlan, record: &Record, behind: &[String
     let seconds = record.ended.map_or(0, |ended| (ended - record.started).num_seconds());
     let kept = agent.layout().aside(&record.id);
     let app = &agent.unit.application;
-    let mut results = vec![
+    let results = vec![
         // Scripts look for how it begins.
         ("restore-status".to_owned(), "restore started and finished".to_owned()),
         ("backup-id".to_owned(), plan.backup.id().to_string()),
@@ -231,6 +269,10 @@ fn restored(agent: &Agent, plan: &RestorePlan, record: &Record, behind: &[String
         ("old-data".to_owned(), kept.display().to_string()),
         ("next".to_owned(), format!("juju run {app}/leader create-backup")),
     ];
+    with_behind(results, behind)
+}
+
+fn with_behind(mut results: Results, behind: &[String]) -> Results {
     if !behind.is_empty() {
         let who = behind.join(", ");
         results.push(("still-copying".to_owned(), format!("{who} (juju status follows it)")));

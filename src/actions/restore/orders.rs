@@ -142,7 +142,8 @@ impl Orders {
     pub async fn seal(&mut self, agent: &mut Agent) -> Result<OfPrimary, AgentError> {
         let parts = self.stage(agent, Stage::Seal, SEAL).await?;
         let primary = parts.into_iter().find(|part| part.was_primary);
-        let primary = primary.ok_or_else(|| AgentError::fault("looking for the primary", "no unit has it".to_owned()))?;
+        let primary =
+            primary.ok_or_else(|| AgentError::fault("looking for the primary", "no unit has it".to_owned()))?;
         let timeline = primary.timeline.ok_or_else(|| AgentError::Bug("a primary without a timeline".to_owned()))?;
         self.order.primary = Some(primary.unit);
         Ok(OfPrimary { timeline })
@@ -240,7 +241,8 @@ impl Orders {
                     progress.say(&format!("{unit} follows the restored cluster")).await;
                 }
             }
-            let missing: Vec<_> = others.iter().filter(|unit| !there.contains(unit)).map(|unit| (*unit).clone()).collect();
+            let missing: Vec<_> =
+                others.iter().filter(|unit| !there.contains(unit)).map(|unit| (*unit).clone()).collect();
             if missing.is_empty() || Instant::now() >= deadline {
                 return missing;
             }
@@ -265,6 +267,7 @@ fn order_of(agent: &Agent, record: &Record) -> Order {
         version: 1,
         id: record.id.clone(),
         label: record.label.clone(),
+        undoes: record.undoes.clone(),
         driver: agent.unit.to_string(),
         units: std::iter::once(agent.unit.to_string()).chain(others).collect(),
         primary: None,

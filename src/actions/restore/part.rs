@@ -150,10 +150,23 @@ async fn join(agent: &mut Agent, order: &Order) -> Result<(), AgentError> {
         return Ok(());
     }
     if !files::exists(&agent.layout().aside(&order.id)) {
-        end_patroni(agent).await?;
         aside(agent, &order.id).await?;
     }
+    if let Some(undone) = &order.undoes {
+        old_data_again(agent, undone)?;
+    }
     start_patroni(agent).await
+}
+
+/// Before the restore that is undone this unit had all that the primary had:
+/// it follows without a copy. One that had not, copies.
+fn old_data_again(agent: &Agent, undone: &str) -> Result<(), AgentError> {
+    let (data, old) = (agent.layout().data(), agent.layout().aside(undone));
+    let was_whole = part_file::load(agent, undone)?.is_some_and(|record| record.whole);
+    if files::exists(&data) || !was_whole || !files::exists(&old) {
+        return Ok(());
+    }
+    files::rename(&old, &data).map_err(|error| AgentError::fault("bringing the old data back", error))
 }
 
 /// What may have to be undone hangs on how far this unit had come.
@@ -163,7 +176,7 @@ async fn put_back(agent: &Agent, order: &Order, first: &str) -> Result<(), Agent
         // Gracefully: a restored primary gives its lock back.
         let stopped = agent.member.stop_patroni().await;
         stopped.map_err(|error| AgentError::fault("stopping the restored cluster", error))?;
-        change_back(agent, &order.id).await?;
+        change_back(agent, order).await?;
     }
     if agent.member.patroni_runs().await {
         return Ok(());
@@ -172,17 +185,23 @@ async fn put_back(agent: &Agent, order: &Order, first: &str) -> Result<(), Agent
 }
 
 /// The way back, from wherever it was left. Old data stands aside exactly when
-/// `data` is the copy or missing.
-async fn change_back(agent: &Agent, id: &str) -> Result<(), AgentError> {
+/// `data` is the copy or missing. What an undo had in place is no copy: it is kept.
+async fn change_back(agent: &Agent, order: &Order) -> Result<(), AgentError> {
+    let id = &order.id;
     let failed = |error| AgentError::fault("putting the old data back", error);
     let (data, aside, beside) = (agent.layout().data(), agent.layout().aside(id), agent.layout().beside(id));
     ensure_stopped(agent).await?;
     if files::exists(&data) {
-        files::remove_folder(&beside).map_err(failed)?;
+        if order.undoes.is_none() {
+            files::remove_folder(&beside).map_err(failed)?;
+        }
         files::rename(&data, &beside).map_err(failed)?;
     }
     files::rename(&aside, &data).map_err(failed)?;
-    files::remove_folder(&beside).map_err(failed)
+    match order.undoes {
+        None => files::remove_folder(&beside).map_err(failed),
+        Some(_) => Ok(()),
+    }
 }
 
 /// Nobody else runs yet: what etcd knows is of the restored cluster, and goes.

@@ -41,7 +41,7 @@ async fn run(place: &Isolated, users: &SystemUsers) -> Result<Timeline, Isolated
 }
 
 /// Every database opens and its catalog can be read to the end.
-async fn verify(server: &RunningServer<'_>, session: &Postgres) -> Result<(), IsolatedError> {
+pub(super) async fn verify(server: &RunningServer<'_>, session: &Postgres) -> Result<(), IsolatedError> {
     for database in session.databases().await? {
         server.connect(&database).await?.relations().await?;
     }

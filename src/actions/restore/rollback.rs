@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::journal::{self, Journal};
-use super::{adopt, orders, part, recover};
+use super::{adopt, orders, part, recover, undo};
 use crate::agent::Agent;
 use crate::model::AgentError;
 use crate::repository;
@@ -76,6 +76,11 @@ async fn drop_copy(agent: &Agent, record: &Record) -> Result<(), AgentError> {
     repository::end_leftovers_beside(agent).await;
     let place = recover::place(agent, record);
     place.end_leftover().await.map_err(|error| AgentError::fault("ending the isolated server", error))?;
-    let dropped = place.remove_scratch().and_then(|()| files::remove_folder(&agent.layout().beside(&record.id)));
-    dropped.map_err(|error| AgentError::fault("removing the copy", error))
+    let removed = place.remove_scratch();
+    removed.map_err(|error| AgentError::fault("removing the copy's settings", error))?;
+    match &record.undoes {
+        Some(undone) => undo::keep_again(agent, record, undone),
+        None => files::remove_folder(&agent.layout().beside(&record.id))
+            .map_err(|error| AgentError::fault("removing the copy", error)),
+    }
 }

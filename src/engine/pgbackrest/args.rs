@@ -117,6 +117,24 @@ impl Common<'_> {
         words.map(|word| quoted(&word)).join(" ")
     }
 
+    /// A `restore_command` that answers histories of timelines and no WAL: a shell
+    /// runs it, `%f` and `%p` are PostgreSQL's.
+    pub fn history_command(&self) -> String {
+        let words = [
+            "pgbackrest".to_owned(),
+            format!("--config={}", self.config.display()),
+            format!("--stanza={}", self.stanza),
+            "--log-level-console=warn".to_owned(),
+            "--log-level-stderr=off".to_owned(),
+            // The spool is the running cluster's.
+            "--no-archive-async".to_owned(),
+            "archive-get".to_owned(),
+        ];
+        // Of PostgreSQL, not of the shell: a percent sign in a path would be a placeholder.
+        let words = words.map(|word| quoted(&word).replace('%', "%%")).join(" ");
+        format!("case %f in *.history) {words} %f \"%p\";; *) exit 1;; esac")
+    }
+
     /// Names directly in a folder of the repository, those that match `filter`.
     /// Never recursive: an archive has one object a WAL segment.
     pub fn list(&self, folder: &str, filter: Option<&str>) -> Vec<String> {

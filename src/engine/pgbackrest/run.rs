@@ -105,6 +105,11 @@ impl Engine {
         self.common().replica_restore(label)
     }
 
+    /// What an isolated server asks for histories of timelines, and nothing else.
+    pub fn history_command(&self) -> String {
+        self.common().history_command()
+    }
+
     /// Waits for the end; the log is lost when it failed (see [`Self::end`]).
     pub async fn finish(&self, running: RunningProcess) -> Result<BackupLog, EngineError> {
         let ended = self.end(running).await?;
