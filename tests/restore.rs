@@ -23,11 +23,14 @@ mod stage;
 mod watch;
 
 #[allow(dead_code, reason = "shared with tests/cluster.rs")]
-mod cluster {
-    pub mod members;
-    pub mod world;
-    pub mod writer;
-}
+#[path = "cluster/members.rs"]
+mod members;
+#[allow(dead_code, reason = "shared with tests/cluster.rs")]
+#[path = "cluster/world.rs"]
+mod world;
+#[allow(dead_code, reason = "shared with tests/cluster.rs")]
+#[path = "cluster/writer.rs"]
+mod writer;
 
 mod restore {
     pub mod asked;
@@ -36,9 +39,8 @@ mod restore {
     pub mod refused;
 }
 
-use cluster::world::Needs::{self, Links, Nothing, Three};
-use cluster::world;
 use restore::{asked, broken, gone, refused};
+use world::Needs::{self, Links, Nothing, Three};
 
 type Scenario = (&'static str, Needs, fn(&'static world::World));
 

@@ -126,7 +126,7 @@ async fn place(agent: &Agent, patroni: &Patroni) -> Result<Role, String> {
     let log = agent.layout().log().join("patroni.log");
     let see = format!("see {}", log.display());
     let state = patroni.own_state().await.map_err(|error| format!("{}; {see}", error_chain(&error)))?;
-    if state.state != "running" && state.state != "streaming" {
+    if !state.is_up() {
         return Err(match state.state.as_str() {
             "creating replica" => COPYING.to_owned(),
             state => format!("PostgreSQL is {state}; {see}"),

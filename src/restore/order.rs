@@ -131,6 +131,9 @@ pub struct PartRecord {
     pub stage: StageName,
     pub done: bool,
     pub was_primary: bool,
+    /// Its database was down when the restore began.
+    #[serde(default)]
+    pub was_down: bool,
     pub whole: bool,
     /// When its last stage, [`Stage::Join`] or [`Stage::PutBack`], was done.
     pub ended: Option<DateTime<Utc>>,
@@ -145,6 +148,7 @@ impl PartRecord {
             stage: order.stage.name(),
             done: false,
             was_primary: false,
+            was_down: false,
             whole: false,
             ended: None,
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::cluster::world::{Seat, World};
 use crate::harness::{Results, until};
+use crate::world::{Seat, World};
 
 /// Aim of the outage, and what a machine with two cores that runs all of it may add.
 const OUTAGE: f32 = 30.0;

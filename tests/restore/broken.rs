@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::asked::old_data;
-use crate::cluster::world::{Seat, World};
 use crate::harness::{Running, until};
 use crate::watch::{self, kill_hard};
+use crate::world::{Seat, World};
 
 /// The states of a restore, in their order.
 const STATES: [&str; 7] = ["fetching", "recovering", "proven", "stopping", "switching", "adopting", "committed"];

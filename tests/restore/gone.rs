@@ -1,8 +1,8 @@
 //! Machines that are lost before or in the middle of a restore.
 
 use super::broken::wait_for;
-use crate::cluster::world::World;
 use crate::harness::until;
+use crate::world::World;
 
 pub fn replica_away(world: &'static World) {
     let (id, rows) = world.backup();

@@ -1,9 +1,9 @@
 //! What is refused or waits while a restore runs, or before it may.
 
 use super::broken::wait_for;
-use crate::cluster::world::World;
 use crate::harness::until;
 use crate::watch::kill_hard;
+use crate::world::World;
 
 pub fn meanwhile(world: &'static World) {
     let (id, rows) = world.backup();

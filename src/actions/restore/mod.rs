@@ -157,10 +157,15 @@ fn busy(observed: Observed<Option<String>>) -> Option<String> {
     }
 }
 
-/// pgBackRest would put them where the running cluster has them.
+/// pgBackRest would put them where the running cluster has them. A database
+/// that is down is what has to be restored: the disk is asked, which knows numbers.
 async fn no_tablespaces(agent: &Agent) -> Result<(), AgentError> {
     let failed = |error| AgentError::fault("asking for tablespaces", error);
-    let names = agent.postgres().await.map_err(failed)?.tablespaces().await.map_err(failed)?;
+    let names = match agent.postgres().await {
+        Ok(session) => session.tablespaces().await.map_err(failed)?,
+        Err(_) => files::names_in(&agent.layout().data().join("pg_tblspc"))
+            .map_err(|error| AgentError::fault("looking for tablespaces", error))?,
+    };
     if names.is_empty() {
         return Ok(());
     }

@@ -20,7 +20,8 @@ const RECEIVE: Duration = Duration::from_secs(10);
 const START: Duration = Duration::from_secs(300);
 /// The lock of a Patroni that was killed runs out.
 const LEADER_GONE: Duration = Duration::from_secs(60);
-const LEADER_THERE: Duration = Duration::from_secs(120);
+/// How long the others wait in one go for the first to be up.
+const FIRST_BACK: Duration = Duration::from_secs(120);
 const ETCD: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(200);
 
@@ -80,7 +81,7 @@ async fn do_it(agent: &mut Agent, order: &Order, record: &mut PartRecord) -> Res
 async fn seal(agent: &Agent, record: &mut PartRecord) -> Result<Said, AgentError> {
     record.was_primary = agent.member.patroni_runs().await && agent.patroni()?.is_primary().await;
     if !record.was_primary {
-        return Ok(Said::default());
+        return is_down(agent, record).await;
     }
     let failed = |error| AgentError::fault("archiving the cluster's last WAL", error);
     let session = agent.postgres().await.map_err(failed)?;
@@ -88,6 +89,17 @@ async fn seal(agent: &Agent, record: &mut PartRecord) -> Result<Said, AgentError
         session.seal(&format!("before-restore-{}", record.id), SEAL).await.map_err(failed)?;
     }
     let timeline = session.timeline().await.map_err(failed)?;
+    Ok(Said { timeline: Some(timeline), ..Said::default() })
+}
+
+/// The only unit may be restored because its database does not start: what it
+/// had not archived is in the old data alone, which is kept.
+async fn is_down(agent: &Agent, record: &mut PartRecord) -> Result<Said, AgentError> {
+    if agent.has_company() || agent.postgres().await.is_ok() {
+        return Ok(Said::default());
+    }
+    (record.was_primary, record.was_down) = (true, true);
+    let timeline = control_data(agent).await.map_or(Timeline(0), |data| data.timeline);
     Ok(Said { timeline: Some(timeline), ..Said::default() })
 }
 
@@ -107,6 +119,11 @@ async fn hold(agent: &Agent, record: &PartRecord) -> Result<(), AgentError> {
 /// Its shutdown waits until the replicas have what it wrote.
 async fn stop_primary(agent: &Agent, record: &mut PartRecord) -> Result<Said, AgentError> {
     ensure_stopped(agent).await?;
+    if record.was_down {
+        record.whole = true;
+        let timeline = control_data(agent).await.map_or(Timeline(0), |data| data.timeline);
+        return Ok(Said { shut_down_at: Some(Lsn(0)), timeline: Some(timeline) });
+    }
     let data = control_data(agent).await?;
     if data.state != ClusterState::ShutDown {
         let why = format!("its state is {:?}", data.state);
@@ -181,7 +198,7 @@ async fn put_back(agent: &Agent, order: &Order, first: &str) -> Result<(), Agent
     if agent.member.patroni_runs().await {
         return Ok(());
     }
-    if first == agent.unit.to_string() { start_first(agent).await } else { start_after_it(agent).await }
+    if first == agent.unit.to_string() { start_first(agent).await } else { start_after(agent, order, first).await }
 }
 
 /// The way back, from wherever it was left. Old data stands aside exactly when
@@ -217,12 +234,36 @@ async fn start_first(agent: &Agent) -> Result<(), AgentError> {
     forgotten.map_err(|error| AgentError::fault("Failed to remove previous cluster information", error))?;
     agent.write_patroni_conf(&agent.archiving())?;
     agent.member.start_patroni().await.map_err(failed)?;
-    becomes_primary(agent).await
+    has_a_primary(agent, &etcd).await
 }
 
-async fn start_after_it(agent: &Agent) -> Result<(), AgentError> {
-    let etcd = etcd_up(agent).await?;
-    leader(agent, &etcd, LEADER_THERE, |leader| leader.is_some()).await?;
+/// This member, or another whose data is as whole.
+async fn has_a_primary(agent: &Agent, etcd: &Etcd) -> Result<(), AgentError> {
+    let (patroni, ours, deadline) = (agent.patroni()?, agent.member.name.clone(), Instant::now() + START);
+    while Instant::now() < deadline && agent.member.patroni_runs().await {
+        if agent.member.becomes_primary(&patroni, Duration::ZERO).await {
+            return Ok(());
+        }
+        let another = leader(agent, etcd, Duration::ZERO, |leader| leader.is_some_and(|leader| leader != ours)).await;
+        if another.is_ok() && patroni.own_state().await.is_ok_and(|state| state.is_up()) {
+            return Ok(());
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Err(AgentError::fault("starting the old cluster", see_log(agent)))
+}
+
+/// A lock in etcd may be the last one's: the first says itself that it is up.
+async fn start_after(agent: &Agent, order: &Order, first: &str) -> Result<(), AgentError> {
+    etcd_up(agent).await?;
+    let (keys, deadline) = (agent.restore_keys()?, Instant::now() + FIRST_BACK);
+    let is_up = |part: &Part| part.unit == first && part.answers(order) && part.failed.is_none();
+    while !keys.parts().await?.iter().any(is_up) {
+        if Instant::now() >= deadline {
+            return Err(AgentError::fault("starting the old cluster", format!("{first} is not up yet")));
+        }
+        tokio::time::sleep(POLL).await;
+    }
     start_patroni(agent).await
 }
 
@@ -235,8 +276,11 @@ pub(super) async fn becomes_primary(agent: &Agent) -> Result<(), AgentError> {
     if agent.member.becomes_primary(&agent.patroni()?, START).await {
         return Ok(());
     }
-    let log = agent.layout().log().join("patroni.log");
-    Err(AgentError::fault("starting the member", format!("it did not become the primary, see {}", log.display())))
+    Err(AgentError::fault("starting the member", see_log(agent)))
+}
+
+fn see_log(agent: &Agent) -> String {
+    format!("it did not become the primary, see {}", agent.layout().log().join("patroni.log").display())
 }
 
 /// Waits until the holder of Patroni's lock is as wanted.
