@@ -74,6 +74,11 @@ impl Isolated {
             ("primary_slot_name", String::new()),
             ("synchronous_standby_names", String::new()),
             ("logging_collector", "off".to_owned()),
+            // How recovery ended is read in its log, whatever the backup's settings are.
+            ("log_destination", "stderr".to_owned()),
+            ("log_min_messages", "warning".to_owned()),
+            ("lc_messages", "C".to_owned()),
+            ("timezone", "UTC".to_owned()),
             ("cluster_name", "restore".to_owned()),
             ("hot_standby", "on".to_owned()),
             // A copy must not take its publisher's place.
@@ -117,9 +122,13 @@ impl Isolated {
         self.scratch.join("server.log")
     }
 
+    /// All that it has logged.
+    pub fn said(&self) -> String {
+        files::read(&self.log()).ok().flatten().unwrap_or_default()
+    }
+
     fn last_words(&self) -> String {
-        let text = files::read(&self.log()).ok().flatten().unwrap_or_default();
-        fatal_lines(&text)
+        fatal_lines(&self.said())
     }
 
     pub fn remove_scratch(&self) -> std::io::Result<()> {

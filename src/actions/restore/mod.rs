@@ -4,6 +4,7 @@
 mod adopt;
 mod alone;
 mod copy;
+mod decide;
 mod journal;
 mod recover;
 mod rollback;
@@ -11,13 +12,14 @@ mod switch;
 
 use super::{Progress, Results};
 use crate::agent::Agent;
-use crate::model::{AgentError, Observed, error_chain};
-use crate::policy::restore::{RestoreFacts, RestorePlan, plan_restore};
+use crate::model::{AgentError, error_chain};
+use crate::policy::restore::{RestorePlan, Typed};
 use crate::policy::status::{Condition, waiting};
 use crate::restore::{Event, Record, State};
-use crate::sys::{clock, environment, files};
-use crate::{observe, report, repository};
+use crate::sys::{clock, environment};
+use crate::{report, repository};
 
+pub use decide::Mode;
 use journal::Journal;
 
 /// A restore that was broken off and not yet put right.
@@ -32,16 +34,35 @@ pub(super) fn under_way(agent: &Agent) -> Option<String> {
 pub async fn restore(
     agent: &mut Agent,
     progress: &Progress,
-    backup_id: Option<&str>,
+    asked: &Typed,
     is_leader: bool,
+    mode: Mode,
 ) -> Result<Results, AgentError> {
+    match mode {
+        Mode::DryRun => planned(agent, progress, asked, is_leader).await,
+        Mode::Restore => done(agent, progress, asked, is_leader).await,
+    }
+}
+
+/// The plan alone: nothing is changed, not even what a crash left.
+async fn planned(agent: &Agent, progress: &Progress, asked: &Typed, is_leader: bool) -> Result<Results, AgentError> {
+    let plan = decide::decide(agent, asked, is_leader, Mode::DryRun).await?;
+    tell(progress, &plan).await;
+    Ok(report::plan::results(&plan))
+}
+
+async fn tell(progress: &Progress, plan: &RestorePlan) {
+    for line in report::plan::lines(plan) {
+        progress.say(&line).await;
+    }
+}
+
+async fn done(agent: &mut Agent, progress: &Progress, asked: &Typed, is_leader: bool) -> Result<Results, AgentError> {
     rollback::settle(agent).await?;
     super::settle_backup(agent).await;
     super::heal(agent, progress).await;
-    let plan = decide(agent, backup_id, is_leader).await?;
-    let id = plan.backup.id();
-    let from = report::progress::bytes(plan.backup.size);
-    progress.say(&format!("restoring {id} ({}, {from}) beside the running cluster", plan.backup.label)).await;
+    let plan = decide::decide(agent, asked, is_leader, Mode::Restore).await?;
+    tell(progress, &plan).await;
     let mut journal = begin(agent, &plan)?;
     match forward(agent, progress, &plan, &mut journal).await {
         Ok(()) => {
@@ -50,43 +71,6 @@ pub async fn restore(
         }
         Err(error) => Err(give_up(agent, progress, &mut journal, error).await),
     }
-}
-
-async fn decide(agent: &Agent, backup_id: Option<&str>, is_leader: bool) -> Result<RestorePlan, AgentError> {
-    let catalog = observe::catalog(agent).await;
-    let facts = observe::facts(agent, under_way(agent), &catalog).await;
-    let free = files::free_bytes(&agent.layout().databases());
-    let facts = RestoreFacts {
-        application: facts.application,
-        planned_units: facts.planned_units,
-        is_leader,
-        settings: facts.settings,
-        stanza_ready: facts.stanza_ready,
-        catalog,
-        restore_under_way: facts.restore_under_way,
-        // One unit: what the cluster store does not say, this unit knows.
-        engine_busy: facts.engine_busy.known().cloned().flatten(),
-        free_bytes: free.map_or_else(Observed::unknown, Observed::Known),
-        standby_cluster: false,
-    };
-    let plan = plan_restore(&facts, backup_id)?;
-    alone::is_alone(agent).await?;
-    no_tablespaces(agent).await?;
-    Ok(plan)
-}
-
-/// pgBackRest would put them where the running cluster has them.
-async fn no_tablespaces(agent: &Agent) -> Result<(), AgentError> {
-    let failed = |error| AgentError::fault("asking for tablespaces", error);
-    let names = agent.postgres().await.map_err(failed)?.tablespaces().await.map_err(failed)?;
-    if names.is_empty() {
-        return Ok(());
-    }
-    Err(AgentError::refused(
-        format!("Unit cannot restore backup as the cluster has tablespaces: {}", names.join(", ")),
-        "This release keeps old data aside only where all of it lies below the storage; move the tables to pg_default \
-         and drop the tablespaces first",
-    ))
 }
 
 fn begin(agent: &Agent, plan: &RestorePlan) -> Result<Journal, AgentError> {
@@ -103,8 +87,9 @@ async fn forward(
     copy::fetch(agent, progress, plan, &journal.record).await?;
     journal.step(Event::Fetched)?;
     progress.say("recovering and verifying the copy; the cluster still runs").await;
-    let timeline = recover::recover(agent, &journal.record).await?;
+    let (timeline, said) = recover::recover(agent, &journal.record, plan).await?;
     journal.step(Event::Recovered { timeline })?;
+    progress.say(&said).await;
     progress.say(&format!("the copy is proven, on timeline {timeline}; stopping the cluster")).await;
     let turn = alone::keep_others_out(agent).await?;
     switch::before_stop(agent, &journal.record, timeline).await?;
@@ -155,6 +140,8 @@ fn restored(agent: &Agent, plan: &RestorePlan, record: &Record) -> Results {
         // Scripts look for how it begins.
         ("restore-status".to_owned(), "restore started and finished".to_owned()),
         ("backup-id".to_owned(), plan.backup.id().to_string()),
+        ("target".to_owned(), plan.asked.to_string()),
+        ("timeline".to_owned(), plan.path.timeline.0.to_string()),
         ("duration-seconds".to_owned(), seconds.to_string()),
         ("old-data".to_owned(), kept.display().to_string()),
         ("next".to_owned(), format!("juju run {app}/leader create-backup")),
