@@ -399,6 +399,8 @@ mod actions {
     fn bad_parameters_are_refused_by_name() {
         let long = "x".repeat(1 << 20);
         let kinds = "Possible values: full, differential, incremental.";
+        let takes =
+            "backup-id, restore-to-time, restore-to-lsn, restore-to-xid, restore-to-name, timeline, exclusive, dry-run";
         #[rustfmt::skip]
         let table = [
             ("create-backup", json!({"type": "tar"}),                  format!("Invalid backup type: tar. {kinds}")),
@@ -415,9 +417,9 @@ mod actions {
             ("restore",       json!({"backup-id": {"a": 1}}),          "parameter `backup-id` of restore must be text".to_owned()),
             ("restore",       json!({"backup-id": "x\ny"}),            "parameter `backup-id` of restore has a line break or control character".to_owned()),
             ("restore",       json!({"backup-id": long}),              "parameter `backup-id` of restore is too long".to_owned()),
-            ("restore",       json!({"backup_id": "x"}),               "restore has no parameter `backup_id`. It takes: backup-id".to_owned()),
-            ("restore",       json!({"a\nb\u{1b}\u{0}": "x"}),         "restore has no parameter `a\\nb\\u{1b}\\0`. It takes: backup-id".to_owned()),
-            ("restore",       json!({long.clone(): "x"}),              format!("restore has no parameter `{}`. It takes: backup-id", "x".repeat(60))),
+            ("restore",       json!({"backup_id": "x"}),               format!("restore has no parameter `backup_id`. It takes: {takes}")),
+            ("restore",       json!({"a\nb\u{1b}\u{0}": "x"}),         format!("restore has no parameter `a\\nb\\u{{1b}}\\0`. It takes: {takes}")),
+            ("restore",       json!({long.clone(): "x"}),              format!("restore has no parameter `{}`. It takes: {takes}", "x".repeat(60))),
         ];
         for (name, given, want) in table {
             assert_eq!(fails(name, given), want);

@@ -1,5 +1,6 @@
 //! One file an action: parse the parameters, observe, ask policy, act, report.
 
+mod archive;
 mod backup_journal;
 mod create_backup;
 mod list_backups;
@@ -21,7 +22,7 @@ use crate::sys::files;
 pub use create_backup::create_backup;
 pub use list_backups::{ListFormat, list_backups};
 pub use output::{Progress, Results};
-pub use restore::{restore, undo_restore};
+pub use restore::{Mode, restore, undo_restore};
 
 /// Every action of actions.yaml.
 pub const NAMES: [&str; 4] = ["create-backup", "list-backups", "restore", "undo-restore"];
@@ -58,9 +59,13 @@ async fn perform(vars: &Vars, context: &Context, juju: &Juju, name: &str) -> Res
         }
         "list-backups" => list_backups(&agent, params.format()?).await,
         "restore" => {
-            let (id, is_leader) = (params.backup_id()?, juju.is_leader().await);
+            let (asked, mode, is_leader) = (params.target()?, params.mode()?, juju.is_leader().await);
             let is_leader = is_leader.map_err(|error| AgentError::fault("asking Juju who the leader is", error))?;
-            while_shown(juju, "restoring backup", restore(&mut agent, &progress, id.as_deref(), is_leader)).await
+            let restore = restore(&mut agent, &progress, &asked, is_leader, mode);
+            match mode {
+                Mode::DryRun => restore.await,
+                Mode::Restore => while_shown(juju, "restoring backup", restore).await,
+            }
         }
         "undo-restore" => while_shown(juju, "undoing a restore", undo_restore(&mut agent, &progress)).await,
         _ => Err(AgentError::refused(format!("there is no action `{name}`"), format!("Try: {}", NAMES.join(", ")))),
@@ -120,7 +125,7 @@ pub async fn settle_restore(agent: &mut Agent) -> Vec<crate::policy::status::Con
 
 /// This unit's part in a restore that another unit drives.
 pub mod parts {
-    pub use super::restore::{due, follow, own_is_open, take_over};
+    pub use super::restore::{due, follow, own_is_open, seal_if_asked, take_over};
 }
 
 /// A backup that was broken off is told to the repository.

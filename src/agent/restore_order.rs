@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Agent;
 use crate::cluster::{Claim, Claimed, Etcd, EtcdError, Revision};
 use crate::model::{AgentError, error_chain};
@@ -11,6 +13,8 @@ use crate::restore::{Order, Part};
 const ORDER: &str = "/pg-backup-agent/restore/order";
 const PARTS: &str = "/pg-backup-agent/restore/part/";
 const DRIVER: &str = "/pg-backup-agent/restore/driver";
+const SEAL: &str = "/pg-backup-agent/restore/seal";
+const SEALED: &str = "/pg-backup-agent/restore/sealed";
 const SERVICES: &str = "/pg-backup-agent/service/";
 /// Of a driver that does not keep its claim (then another unit puts back), and of a service's.
 const LIFE: Duration = Duration::from_secs(30);
@@ -23,6 +27,13 @@ pub struct RestoreKeys {
     unit: String,
     member: String,
     application: String,
+}
+
+/// The primary's answer to a plan that a replica makes.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    name: String,
+    failed: Option<String>,
 }
 
 /// An order as it was read or written last.
@@ -87,6 +98,41 @@ impl RestoreKeys {
     pub async fn parts(&self) -> Result<Vec<Part>, AgentError> {
         let texts = self.etcd.values_below(PARTS).await.map_err(failed("asking what the other units have done"))?;
         Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
+    }
+
+    /// A plan that a replica makes: the primary is asked to archive its last WAL, and
+    /// its unit's service does it. `name` is the restore point's, and tells questions apart.
+    pub async fn ask_for_seal(&self, name: &str, patience: Duration) -> Result<(), AgentError> {
+        let doing = "asking the primary to archive its last WAL";
+        self.etcd.put(SEAL, name).await.map_err(failed(doing))?;
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            let answer = self.etcd.get(SEALED).await.map_err(failed(doing))?;
+            let answer: Option<Sealed> = answer.and_then(|text| serde_json::from_str(&text).ok());
+            match answer.filter(|answer| answer.name == name) {
+                Some(Sealed { failed: None, .. }) => return Ok(()),
+                Some(Sealed { failed: Some(why), .. }) => return Err(AgentError::fault(doing, why)),
+                None if tokio::time::Instant::now() >= deadline => {
+                    return Err(AgentError::fault(doing, "the service of its unit does not answer".to_owned()));
+                }
+                None => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+    }
+
+    /// The restore point that a plan waits for, if nobody has answered yet.
+    pub async fn seal_asked(&self) -> Result<Option<String>, AgentError> {
+        let doing = "asking the cluster store for a plan that waits";
+        let Some(name) = self.etcd.get(SEAL).await.map_err(failed(doing))? else { return Ok(None) };
+        let answer = self.etcd.get(SEALED).await.map_err(failed(doing))?;
+        let answer: Option<Sealed> = answer.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(answer.is_none_or(|answer| answer.name != name).then_some(name))
+    }
+
+    pub async fn tell_sealed(&self, name: String, why: Option<String>) -> Result<(), AgentError> {
+        let text = serde_json::to_string(&Sealed { name, failed: why });
+        let text = text.map_err(|error| AgentError::Bug(error.to_string()))?;
+        self.etcd.put(SEALED, &text).await.map_err(failed("answering a plan"))
     }
 
     /// Members whose Patroni has told the cluster store lately that it runs.

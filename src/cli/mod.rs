@@ -107,7 +107,10 @@ async fn perform(vars: &Vars, command: Command) -> Result<Results, AgentError> {
                 Format::Table => ListFormat::Table,
                 Format::Json => ListFormat::Json,
             };
-            actions::list_backups(&load(vars, unit_dir)?, format).await
+            let mut results = actions::list_backups(&load(vars, unit_dir)?, format).await?;
+            // One document and nothing else.
+            results.retain(|(key, _)| format == ListFormat::Table || key == "backups");
+            Ok(results)
         }
         Command::UnitService { unit_dir } => service::run(vars, unit_dir).await,
     }

@@ -84,6 +84,7 @@ mod tests {
     const SAMPLE: &str = "pg_control version number:            1300
 Database system identifier:           7710799120774009801
 Database cluster state:               shut down
+Latest checkpoint location:           0/3000028
 Latest checkpoint's TimeLineID:       18
 Bytes per WAL segment:                16777216
 Data page checksum version:           1
@@ -93,6 +94,7 @@ Data page checksum version:           1
     fn the_lines_that_matter_are_read_and_the_id_keeps_all_its_digits() {
         let got = parse(SAMPLE).unwrap();
         assert_eq!(got.system_id, 7_710_799_120_774_009_801);
+        assert_eq!(got.checkpoint, Lsn(0x300_0028));
         assert_eq!((got.state, got.timeline, got.checksums), (ClusterState::ShutDown, Timeline(18), true));
     }
 

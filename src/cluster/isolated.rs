@@ -1,7 +1,7 @@
 //! A server nobody can reach: it recovers restored data on a socket of its own,
 //! takes no client, archives nothing, and dies with us.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -74,6 +74,11 @@ impl Isolated {
             ("primary_slot_name", String::new()),
             ("synchronous_standby_names", String::new()),
             ("logging_collector", "off".to_owned()),
+            // How recovery ended is read in its log, whatever the backup's settings are.
+            ("log_destination", "stderr".to_owned()),
+            ("log_min_messages", "warning".to_owned()),
+            ("lc_messages", "C".to_owned()),
+            ("timezone", "UTC".to_owned()),
             ("cluster_name", "restore".to_owned()),
             ("hot_standby", "on".to_owned()),
             // A copy must not take its publisher's place.
@@ -130,6 +135,17 @@ impl Isolated {
         Ok((server, session))
     }
 
+    /// A timeline of the running cluster whose history is not archived yet is none that is free.
+    pub async fn learn_histories(&self, of_cluster: &Path) -> Result<(), IsolatedError> {
+        let (from, to) = (of_cluster.join("pg_wal"), self.data.join("pg_wal"));
+        if !files::exists(&from) {
+            return Ok(());
+        }
+        let (from, to) = (from.display().to_string(), to.display().to_string());
+        let copy = ["-maxdepth", "1", "-name", "*.history", "-exec", "cp", "-n", "-t", &to, "{}", "+"];
+        self.as_user(Invocation::new("find").args([from.as_str()]).args(copy)).await
+    }
+
     async fn make_standby(&self) -> Result<(), IsolatedError> {
         let signal = self.data.join("standby.signal").display().to_string();
         self.as_user(Invocation::new("touch").args(["--", &signal])).await
@@ -165,9 +181,13 @@ impl Isolated {
         self.scratch.join("server.log")
     }
 
+    /// All that it has logged.
+    pub fn said(&self) -> String {
+        files::read(&self.log()).ok().flatten().unwrap_or_default()
+    }
+
     fn last_words(&self) -> String {
-        let text = files::read(&self.log()).ok().flatten().unwrap_or_default();
-        fatal_lines(&text)
+        fatal_lines(&self.said())
     }
 
     pub fn remove_scratch(&self) -> std::io::Result<()> {

@@ -13,6 +13,7 @@ mod roles;
 mod seal;
 mod shutdown;
 pub(crate) mod urls;
+mod wal_dump;
 
 pub use control_data::{ClusterState, ControlData, ControlDataError};
 pub(crate) use etcd::DEADLINE as ETCD_DEADLINE;
@@ -25,3 +26,4 @@ pub use patroni::{MemberState, OwnState, Patroni, PatroniError};
 pub use patroni_conf::{Archiving, PatroniConf, RenderError};
 pub use postgres::{Archiver, Postgres, SqlError};
 pub use shutdown::{StopError, ensure_stopped};
+pub use wal_dump::{WalDumpError, dump};

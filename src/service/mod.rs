@@ -87,7 +87,8 @@ impl Service {
         match task {
             Task::Do => self.act(&keys).await?,
             Task::Stay => self.watch_driver(&agent, &keys, told).await?,
-            Task::Nothing | Task::Wait => (),
+            Task::Nothing => parts::seal_if_asked(&agent, &keys).await?,
+            Task::Wait => (),
         }
         Ok(if is_open { BUSY } else { IDLE })
     }

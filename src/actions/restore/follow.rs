@@ -1,11 +1,16 @@
 //! This unit's part in a restore that another unit drives: what its service and
 //! its hooks do about it.
 
+use std::time::Duration;
+
 use super::{orders, part, part_file};
 use crate::agent::{Agent, RestoreKeys, Told};
-use crate::model::AgentError;
+use crate::model::{AgentError, error_chain};
 use crate::policy::status::{Condition, maintenance, waiting};
 use crate::restore::{PartRecord, Stage, Task, task};
+
+/// Somebody waits for it as long.
+const SEAL: Duration = Duration::from_secs(85);
 
 /// Is this unit in the middle of a restore? Then nothing may be started before
 /// [`follow`] has spoken.
@@ -55,6 +60,19 @@ fn under_way(told: &Told) -> Condition {
 fn wait_words(record: Option<PartRecord>) -> String {
     let of = record.map_or_else(String::new, |record| format!(" of {}", record.label));
     format!("in the middle of a restore{of}; it goes on as soon as the unit that restores is heard again")
+}
+
+/// A plan that a replica makes waits for the primary's last WAL in the repository.
+pub async fn seal_if_asked(agent: &Agent, keys: &RestoreKeys) -> Result<(), AgentError> {
+    let Some(name) = keys.seal_asked().await? else { return Ok(()) };
+    if keys.leader().await?.is_none_or(|leader| leader != agent.member.name) {
+        return Ok(());
+    }
+    let sealed = match agent.postgres().await {
+        Ok(session) => session.seal(&name, SEAL).await.map(drop),
+        Err(error) => Err(error),
+    };
+    keys.tell_sealed(name, sealed.err().map(|error| error_chain(&error))).await
 }
 
 /// A driver that is gone: its restore is committed when the restored cluster

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod copy;
+mod decide;
 mod follow;
 mod journal;
 mod orders;
@@ -18,17 +19,18 @@ use chrono::TimeDelta;
 
 use super::{Progress, Results};
 use crate::agent::Agent;
-use crate::model::{AgentError, Observed, Timeline, error_chain};
-use crate::policy::restore::{RestoreFacts, RestorePlan, plan_restore};
+use crate::model::{AgentError, Timeline, error_chain};
+use crate::policy::restore::{RestorePlan, Typed};
 use crate::policy::status::{Condition, waiting};
 use crate::restore::{Event, Record, State};
-use crate::sys::{clock, environment, files};
-use crate::{observe, report, repository};
+use crate::sys::{clock, environment};
+use crate::{report, repository};
 
+pub use decide::Mode;
 use journal::Journal;
 use orders::Orders;
 
-pub use follow::{due, follow, take_over};
+pub use follow::{due, follow, seal_if_asked, take_over};
 
 /// Is there a restore of this unit that is not over?
 pub fn own_is_open(agent: &Agent) -> Result<bool, AgentError> {
@@ -66,16 +68,35 @@ async fn open_restore(agent: &Agent) -> Result<Option<String>, AgentError> {
 pub async fn restore(
     agent: &mut Agent,
     progress: &Progress,
-    backup_id: Option<&str>,
+    asked: &Typed,
     is_leader: bool,
+    mode: Mode,
 ) -> Result<Results, AgentError> {
+    match mode {
+        Mode::DryRun => planned(agent, progress, asked, is_leader).await,
+        Mode::Restore => done(agent, progress, asked, is_leader).await,
+    }
+}
+
+/// The plan alone: nothing is changed, not even what a crash left.
+async fn planned(agent: &Agent, progress: &Progress, asked: &Typed, is_leader: bool) -> Result<Results, AgentError> {
+    let plan = decide::decide(agent, asked, is_leader, Mode::DryRun).await?;
+    tell(progress, &plan).await;
+    Ok(report::plan::results(&plan))
+}
+
+async fn tell(progress: &Progress, plan: &RestorePlan) {
+    for line in report::plan::lines(plan) {
+        progress.say(&line).await;
+    }
+}
+
+async fn done(agent: &mut Agent, progress: &Progress, asked: &Typed, is_leader: bool) -> Result<Results, AgentError> {
     rollback::settle(agent).await?;
     super::settle_backup(agent).await;
     super::heal(agent, progress).await;
-    let plan = decide(agent, backup_id, is_leader).await?;
-    let id = plan.backup.id();
-    let from = report::progress::bytes(plan.backup.size);
-    progress.say(&format!("restoring {id} ({}, {from}) beside the running cluster", plan.backup.label)).await;
+    let plan = decide::decide(agent, asked, is_leader, Mode::Restore).await?;
+    tell(progress, &plan).await;
     let done = drive(agent, progress, begin(&plan)?, What::Backup(&plan)).await?;
     Ok(restored(agent, &plan, &done.record, &done.behind))
 }
@@ -129,53 +150,6 @@ fn patience(record: &Record) -> Duration {
     FOLLOW + took.to_std().unwrap_or_default() * 4
 }
 
-async fn decide(agent: &Agent, backup_id: Option<&str>, is_leader: bool) -> Result<RestorePlan, AgentError> {
-    let catalog = observe::catalog(agent).await;
-    let facts = observe::facts(agent, under_way(agent).await, &catalog).await;
-    let free = files::free_bytes(&agent.layout().databases());
-    let facts = RestoreFacts {
-        application: facts.application,
-        is_leader,
-        settings: facts.settings,
-        stanza_ready: facts.stanza_ready,
-        catalog,
-        restore_under_way: facts.restore_under_way,
-        engine_busy: busy(facts.engine_busy),
-        free_bytes: free.map_or_else(Observed::unknown, Observed::Known),
-        standby_cluster: false,
-    };
-    let plan = plan_restore(&facts, backup_id)?;
-    no_tablespaces(agent).await?;
-    Ok(plan)
-}
-
-/// Not knowing whether a backup runs is as good as one.
-fn busy(observed: Observed<Option<String>>) -> Option<String> {
-    match observed {
-        Observed::Known(who) => who,
-        Observed::Unknown { why } => Some(format!("it is not known whether a backup is running ({why})")),
-    }
-}
-
-/// pgBackRest would put them where the running cluster has them. A database
-/// that is down is what has to be restored: the disk is asked, which knows numbers.
-async fn no_tablespaces(agent: &Agent) -> Result<(), AgentError> {
-    let failed = |error| AgentError::fault("asking for tablespaces", error);
-    let names = match agent.postgres().await {
-        Ok(session) => session.tablespaces().await.map_err(failed)?,
-        Err(_) => files::names_in(&agent.layout().data().join("pg_tblspc"))
-            .map_err(|error| AgentError::fault("looking for tablespaces", error))?,
-    };
-    if names.is_empty() {
-        return Ok(());
-    }
-    Err(AgentError::refused(
-        format!("Unit cannot restore backup as the cluster has tablespaces: {}", names.join(", ")),
-        "This release keeps old data aside only where all of it lies below the storage; move the tables to pg_default \
-         and drop the tablespaces first",
-    ))
-}
-
 fn begin(plan: &RestorePlan) -> Result<Record, AgentError> {
     let chance = environment::random_hex(4).map_err(|error| AgentError::fault("naming the restore", error))?;
     Ok(Record::begin(&plan.backup.label, clock::now(), &chance))
@@ -193,7 +167,9 @@ async fn forward(
             copy::fetch(agent, progress, plan, &journal.record).await?;
             journal.step(Event::Fetched)?;
             progress.say("recovering and verifying the copy; the cluster still runs").await;
-            recover::recover(agent, &journal.record).await?
+            let (timeline, said) = recover::recover(agent, &journal.record, plan).await?;
+            progress.say(&said).await;
+            timeline
         }
         What::OldData => {
             undo::take(agent, &journal.record)?;
@@ -270,6 +246,8 @@ fn restored(agent: &Agent, plan: &RestorePlan, record: &Record, behind: &[String
         // Scripts look for how it begins.
         ("restore-status".to_owned(), "restore started and finished".to_owned()),
         ("backup-id".to_owned(), plan.backup.id().to_string()),
+        ("target".to_owned(), plan.asked.to_string()),
+        ("timeline".to_owned(), plan.path.timeline.0.to_string()),
         ("duration-seconds".to_owned(), seconds.to_string()),
         ("old-data".to_owned(), kept.display().to_string()),
         ("next".to_owned(), format!("juju run {app}/leader create-backup")),

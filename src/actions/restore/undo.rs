@@ -81,6 +81,7 @@ pub(super) async fn open_beyond(agent: &Agent, record: &Record) -> Result<Timeli
         true => agent.engine().history_command(),
         false => "/bin/false".to_owned(),
     };
+    place.learn_histories(&agent.layout().data()).await.map_err(failed)?;
     let (server, session) = place.start_beyond(&command).await.map_err(failed)?;
     recover::verify(&server, &session).await.map_err(failed)?;
     session.ensure_roles(&users).await.map_err(|error| failed(error.into()))?;
