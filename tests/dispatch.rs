@@ -373,9 +373,11 @@ mod actions {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("actions.yaml")).unwrap();
         let actions: Value = serde_yaml::from_str(&text).unwrap();
         for (name, action) in actions.as_object().unwrap() {
-            let schemas = action["params"].as_object().unwrap();
+            let none = serde_json::Map::new();
+            let schemas = action["params"].as_object().unwrap_or(&none);
             let refused = fails(name, json!({"no such parameter": 1}));
             let taken = refused.split_once("It takes: ").map(|(_, names)| names.split(", ").collect::<BTreeSet<_>>());
+            let taken = if refused.ends_with(". It takes none") { Some(BTreeSet::new()) } else { taken };
             assert_eq!(
                 taken,
                 Some(schemas.keys().map(String::as_str).collect()),
@@ -438,7 +440,7 @@ mod actions {
     fn an_action_that_does_not_exist_is_refused_with_those_that_do() {
         assert_eq!(
             fails("drop-database", json!({})),
-            "there is no action `drop-database`. Try: create-backup, list-backups, restore"
+            "there is no action `drop-database`. Try: create-backup, list-backups, restore, undo-restore"
         );
     }
 
@@ -498,6 +500,8 @@ mod actions {
                  sets them up: juju status). See juju status for the state of the unit, and run the action again once it \
                  is active."
             }
+            // Old data needs no repository.
+            "undo-restore" => "There is no restore to undo. list-backups shows what can be restored instead",
             "restore" => {
                 "Relation with s3-integrator charm missing, cannot create/restore backup. Set bucket, access-key and \
                  secret-key of the object storage and relate it: juju integrate postgresql s3-integrator"

@@ -38,10 +38,9 @@ impl Params {
     pub fn of(action: &str, given: Value) -> Result<Self, AgentError> {
         let unknown = given.as_object().into_iter().flatten().find(|(key, _)| !known(action).contains(&key.as_str()));
         match unknown {
-            Some((key, _)) => Err(AgentError::refused(
-                format!("{action} has no parameter `{}`", shown(key)),
-                format!("It takes: {}", known(action).join(", ")),
-            )),
+            Some((key, _)) => {
+                Err(AgentError::refused(format!("{action} has no parameter `{}`", shown(key)), takes(action)))
+            }
             None => Ok(Self { action: action.to_owned(), given }),
         }
     }
@@ -106,6 +105,13 @@ impl Params {
             Value::Bool(flag) => Ok(*flag),
             _ => Err(AgentError::refused(format!("parameter `{name}` of {} must be true or false", self.action), "")),
         }
+    }
+}
+
+fn takes(action: &str) -> String {
+    match known(action) {
+        [] => "It takes none".to_owned(),
+        names => format!("It takes: {}", names.join(", ")),
     }
 }
 
