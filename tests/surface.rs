@@ -60,7 +60,7 @@ fn no_action_holds_the_hooks_of_other_charms() {
 #[test]
 fn actions_have_the_parameters_and_defaults_that_users_know() {
     let actions = yaml("actions.yaml");
-    assert_eq!(names(&actions), ["create-backup", "list-backups", "restore"]);
+    assert_eq!(names(&actions), ["create-backup", "list-backups", "restore", "undo-restore"]);
     let params = |action: &str| names(&actions[action]["params"]);
     assert_eq!(params("create-backup"), ["type"]);
     assert_eq!(params("list-backups"), ["format"]);
