@@ -352,6 +352,19 @@ fn restores_in_a_row_past_timeline_nine_follow_histories_and_not_hexadecimal_tex
 }
 
 #[test]
+fn the_id_of_a_timelines_row_asks_for_the_timeline() {
+    let (facts, world) = eras();
+    assert_eq!(
+        told(&facts, &world, "backup-id=2026-11-22T11:00:00Z"),
+        "Cannot restore to the timeline without restore-to-time parameter: the id is of timeline 11 (0xB), not of a backup. \
+         To its end: juju run postgresql/leader restore restore-to-time=latest timeline=11"
+    );
+    let plan = ask(&facts, &world, "backup-id=2026-11-22T11:00:00Z time=latest").unwrap();
+    assert_eq!(short(&plan), want("04:00", 11, 6, "09:40", ""));
+    assert!(told(&facts, &world, "backup-id=2026-11-22T11:00:00Z time=latest timeline=9").starts_with("Conflicting "));
+}
+
+#[test]
 fn between_two_eras_nothing_is_known_and_the_branch_is_named() {
     let (facts, world) = eras();
     // Timeline 9 was in force until ten, its last commit was at twenty to nine.
