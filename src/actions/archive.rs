@@ -73,6 +73,8 @@ fn own_history(agent: &Agent, timeline: Timeline) -> Option<String> {
     files::read(&agent.layout().data().join(format!("pg_wal/{:08X}.history", timeline.0))).ok().flatten()
 }
 
+const PREFIX: &str = "read-";
+
 /// Reads segments, one at a time, in a folder of its own that goes with it.
 pub(super) struct Reader<'a> {
     agent: &'a Agent,
@@ -82,7 +84,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub fn new(agent: &'a Agent) -> Result<Self, AgentError> {
         let failed = |error| AgentError::fault("making a folder to read WAL in", error);
-        let folder = agent.layout().spool().join(format!("read-{}", environment::random_hex(4).map_err(failed)?));
+        let folder = agent.layout().spool().join(format!("{PREFIX}{}", environment::random_hex(4).map_err(failed)?));
         files::make_fresh_folder(&folder, &agent.user, 0o700).map_err(failed)?;
         Ok(Self { agent, folder })
     }
@@ -98,8 +100,34 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Removes what killed ones have left. A list-backups at the same moment then knows one window less.
+pub(super) fn sweep(agent: &Agent) {
+    let spool = agent.layout().spool();
+    let names = files::names_in(&spool).unwrap_or_default();
+    for name in names.iter().filter(|name| name.starts_with(PREFIX)) {
+        if let Err(error) = files::remove_folder(&spool.join(name)) {
+            tracing::warn!("{name} could not be removed: {error}");
+        }
+    }
+}
+
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
         let _ = files::remove_folder(&self.folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_history_tells_the_ways_to_all_timelines_before() {
+        let path = TimelinePath::parse(Timeline(16), "9\t0/5000138\tx\n15\t0/6000000\tx\n").unwrap();
+        let ways: Vec<_> = branch(path)
+            .into_iter()
+            .map(|(timeline, path)| (timeline.0, path.timelines().map(|timeline| timeline.0).collect::<Vec<_>>()))
+            .collect();
+        assert_eq!(ways, [(9, vec![9]), (15, vec![9, 15]), (16, vec![9, 15, 16])]);
     }
 }

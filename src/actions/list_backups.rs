@@ -21,7 +21,7 @@ pub enum ListFormat {
 }
 
 pub async fn list_backups(agent: &Agent, format: ListFormat) -> Result<Results, AgentError> {
-    let (listing, window) = listing(agent).await.map_err(|error| match error {
+    let listing = listing(agent).await.map_err(|error| match error {
         AgentError::Refused { .. } => error,
         error => AgentError::refused(
             format!(
@@ -35,7 +35,7 @@ pub async fn list_backups(agent: &Agent, format: ListFormat) -> Result<Results, 
         ListFormat::Table => report::table::backups(&listing),
         ListFormat::Json => report::json::backups(&listing).to_string(),
     };
-    let window = ("recovery-window".to_owned(), report::window::lines(&window));
+    let window = ("recovery-window".to_owned(), report::window::lines(&listing.window));
     if Juju::fits_a_result(&text) {
         return Ok(vec![("backups".to_owned(), text), window]);
     }
@@ -49,7 +49,7 @@ pub async fn list_backups(agent: &Agent, format: ListFormat) -> Result<Results, 
     Ok(vec![("backups".to_owned(), shown), ("note".to_owned(), note), window])
 }
 
-async fn listing(agent: &Agent) -> Result<(Listing, Observed<RecoveryWindow>), AgentError> {
+async fn listing(agent: &Agent) -> Result<Listing, AgentError> {
     let settings = match agent.repository() {
         Some(settings) => settings?,
         None => return Err(agent.store().err().unwrap_or(AgentError::Bug("no repository, but a store".to_owned()))),
@@ -73,7 +73,7 @@ async fn listing(agent: &Agent) -> Result<(Listing, Observed<RecoveryWindow>), A
     let window = recovery_window(agent, &catalog, &archives).await;
     let running = engine.running_backup().await.map_err(|error| AgentError::fault("asking the engine", error))?;
     let kind = super::backup_journal::read(agent)?;
-    let listing = Listing {
+    Ok(Listing {
         bucket: settings.bucket,
         path: settings.path,
         stanza: agent.stanza.clone(),
@@ -88,8 +88,8 @@ async fn listing(agent: &Agent) -> Result<(Listing, Observed<RecoveryWindow>), A
             None => elsewhere(agent).await,
         },
         histories: histories(&archives),
-    };
-    Ok((listing, window))
+        window,
+    })
 }
 
 /// A backup that another unit takes. A cluster store that does not answer keeps

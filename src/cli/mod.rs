@@ -85,6 +85,7 @@ pub async fn run(vars: &Vars, args: Vec<String>) -> u8 {
 fn show(key: &str, value: &str) {
     match key {
         "backups" => println!("{value}"),
+        key if value.contains('\n') => println!("{key}:\n{value}"),
         key => println!("{key}: {value}"),
     }
 }

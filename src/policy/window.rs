@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::restore::{chain, fault};
 use crate::model::{Backup, Catalog, Observed, Timeline, TimelinePath, Timelines, WalMarks, WalSegment};
@@ -138,7 +138,8 @@ impl One<'_> {
                 last.timeline == self.path.timeline && self.number(first) >= run.first && self.number(last) <= run.last
             })
         };
-        self.sets.iter().filter(in_run).map(|set| set.finished).min()
+        // It ended somewhere in that second.
+        self.sets.iter().filter(in_run).map(|set| set.finished + TimeDelta::seconds(1)).min()
     }
 
     /// Does WAL from an older timeline's set lead to this segment?
@@ -203,7 +204,7 @@ mod tests {
     fn a_window_goes_from_the_first_backup_to_now() {
         let timelines = Timelines { present: Some(Timeline(1)), ..timelines(archive(&[(1, 1..=9)]), &[]) };
         let (windows, gaps) = told(&timelines, vec![set("03:00:00", 1, 3)]);
-        assert_eq!(windows, [(1, at("03:00:10"), Until::Now)]);
+        assert_eq!(windows, [(1, at("03:00:11"), Until::Now)]);
         assert_eq!(gaps, []);
         assert_eq!(told(&timelines, vec![]).0, [], "without a backup there is none");
     }
@@ -212,7 +213,7 @@ mod tests {
     fn a_gap_ends_a_window_and_the_next_backup_begins_another() {
         let timelines = Timelines { present: Some(Timeline(1)), ..timelines(archive(&[(1, 1..=4), (1, 7..=12)]), &[]) };
         let (windows, gaps) = told(&timelines, vec![set("03:00:00", 1, 3), set("09:00:00", 1, 9)]);
-        assert_eq!(windows, [(1, at("03:00:10"), Until::Archived(at("04:00:00"))), (1, at("09:00:10"), Until::Now)]);
+        assert_eq!(windows, [(1, at("03:00:11"), Until::Archived(at("04:00:00"))), (1, at("09:00:11"), Until::Now)]);
         assert_eq!(gaps, [("000000010000000000000005".to_owned(), 2)]);
     }
 
@@ -225,7 +226,7 @@ mod tests {
         let (windows, gaps) = told(&timelines, vec![set("03:00:00", 9, 3)]);
         #[rustfmt::skip]
         assert_eq!(windows, [
-            (9,  at("03:00:10"), Until::Archived(at("08:00:00"))),
+            (9,  at("03:00:11"), Until::Archived(at("08:00:00"))),
             (16, at("16:00:00"), Until::Now),
         ]);
         assert_eq!(gaps, []);
@@ -237,7 +238,7 @@ mod tests {
         let timelines =
             Timelines { present: Some(Timeline(10)), ..timelines(archive(&[(9, 1..=8), (10, 6..=7)]), &histories) };
         let (windows, gaps) = told(&timelines, vec![set("03:00:00", 9, 3)]);
-        assert_eq!(windows, [(9, at("03:00:10"), Until::Archived(at("08:00:00")))]);
+        assert_eq!(windows, [(9, at("03:00:11"), Until::Archived(at("08:00:00")))]);
         assert_eq!(gaps, [("0000000A0000000000000005".to_owned(), 1)]);
     }
 

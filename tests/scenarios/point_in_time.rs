@@ -119,7 +119,10 @@ pub fn dry_run(world: &'static World) {
     world.add_rows(3);
     world.archives();
     world.add_rows(2);
-    let before = (world.rows(), world.objects("archive"), world.journals(), world.sql("SELECT pg_current_wal_lsn()"));
+    // Whoever archives the last WAL begins another segment; records the server makes by itself.
+    let restores = || world.journals().into_iter().filter(|name| name.starts_with("restore-")).collect::<Vec<_>>();
+    let state = || (world.rows(), restores(), world.sql("SELECT pg_walfile_name(pg_current_wal_lsn())"));
+    let before = state();
     let planned = world.planned(&["restore-to-time=latest"]);
     let keys = "backup-id expected-seconds fetch-bytes free-bytes lost needs-bytes plan survives target timeline unit";
     assert_eq!(planned.keys().join(" "), keys);
@@ -130,8 +133,7 @@ pub fn dry_run(world: &'static World) {
     for line in ["backup: ", "timeline: ", "target: latest", "survives: everything up to ", "lost: ", "space on "] {
         assert!(plan.lines().any(|said| said.starts_with(line)), "{line}: {plan}");
     }
-    let after = (world.rows(), world.objects("archive"), world.journals(), world.sql("SELECT pg_current_wal_lsn()"));
-    assert_eq!(before, after, "a plan changes nothing");
+    assert_eq!(state(), before, "a plan changes nothing");
     #[rustfmt::skip]
     let refusals: [(&[&str], &str); 10] = [
         (&["restore-to-time=latest", "restore-to-lsn=0/1"],  "Conflicting parameters: restore-to-time and restore-to-lsn. "),
@@ -149,7 +151,7 @@ pub fn dry_run(world: &'static World) {
         let refused = world.refused(words);
         assert!(refused.starts_with(begins), "{words:?}: {refused}");
     }
-    assert_eq!((world.rows(), world.journals()), (before.0, before.2));
+    assert_eq!((world.rows(), restores()), (before.0, before.1));
 }
 
 /// One segment is lost from the store: what lies behind it is refused, what lies before it is not.

@@ -124,6 +124,7 @@ async fn plan(
     world: &mut World,
 ) -> Result<RestorePlan, AgentError> {
     let most = if matches!(asked.target, RestoreTarget::Name(_)) { SEGMENTS_FOR_A_NAME } else { SEGMENTS };
+    archive::sweep(agent);
     let reader = Reader::new(agent)?;
     loop {
         match plan_restore(facts, asked, world) {

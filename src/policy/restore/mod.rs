@@ -12,6 +12,7 @@ mod question;
 mod rights;
 mod search;
 mod space;
+mod targets;
 mod world;
 
 pub use asked::{Asked, Typed};

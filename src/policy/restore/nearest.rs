@@ -8,7 +8,7 @@ use super::question::{Question, is_behind};
 use super::rights::fault;
 use super::search::marks;
 use super::world::Open;
-use crate::model::{Backup, Moment, Timeline, TimelinePath, WalSegment};
+use crate::model::{Backup, Moment, RestoreTarget, Stop, Timeline, TimelinePath, WalSegment};
 
 /// Segments that are read to find the last commit before a gap or an end.
 const LOOK_BACK: usize = 8;
@@ -41,13 +41,15 @@ impl Question<'_> {
     /// The last instants of a chain: just before its last commit, with it, or the backup alone.
     pub(super) fn before(&self, path: &TimelinePath, set: &Backup, chain: &Chain) -> Result<Nearest, Open> {
         let timeline = Some(path.timeline).filter(|_| !self.is_present(path));
+        // Said where it would not be taken by itself.
+        let for_time = |time| Some(path.timeline).filter(|own| self.world.timelines.current_at(time) != Some(*own));
         let mut commands = Vec::new();
         for segment in chain.segments.iter().rev().take(LOOK_BACK) {
             let commit = marks(self.world, segment)?.commits.last().copied();
             let Some(commit) = commit.filter(|commit| is_behind(set, commit.lsn)) else { continue };
             let just_before = commit.at - TimeDelta::microseconds(1);
             if just_before >= set.finished {
-                commands.push(self.command(&format!("restore-to-time={}", Moment(just_before)), timeline));
+                commands.push(self.command(&format!("restore-to-time={}", Moment(just_before)), for_time(just_before)));
             }
             commands.push(self.command(&format!("restore-to-lsn={}", commit.lsn), timeline));
             break;
@@ -63,16 +65,30 @@ impl Question<'_> {
 
     /// Another set, of which all is there.
     pub(super) fn others(&self, but: &Backup) -> Nearest {
-        let segments = &self.world.timelines.archive.segments;
-        let size = self.world.timelines.segment_size;
-        let is_whole = |set: &&Backup| {
-            let range =
-                set.wal_start.zip(set.wal_stop).map(|(first, last)| first.up_to(last, size)).unwrap_or_default();
-            set.label != but.label && !range.is_empty() && range.iter().all(|segment| segments.contains_key(segment))
+        let is_good = |set: &&Backup| {
+            set.label != but.label
+                && set.archive_id == self.world.archive_id
+                && fault(self.catalog, set).is_none()
+                && self.is_whole(set)
         };
-        let sound = self.catalog.backups.iter().rev().filter(|set| fault(self.catalog, set).is_none());
-        let whole = sound.filter(is_whole).take(1);
-        Nearest(whole.map(|set| self.command(&format!("backup-id={}", set.id()), None)).collect())
+        let newest = self.catalog.backups.iter().rev().find(is_good);
+        Nearest(newest.map(|set| self.command(&format!("backup-id={}", set.id()), None)).into_iter().collect())
+    }
+
+    /// The target as it was asked for.
+    pub(super) fn parameters(&self) -> String {
+        let target = match &self.asked.target {
+            RestoreTarget::BackupEnd => String::new(),
+            RestoreTarget::Latest => "restore-to-time=latest".to_owned(),
+            RestoreTarget::Time(time) => format!("restore-to-time={}", Moment(*time)),
+            RestoreTarget::Lsn(lsn) => format!("restore-to-lsn={lsn}"),
+            RestoreTarget::Xid(xid) => format!("restore-to-xid={xid}"),
+            RestoreTarget::Name(name) => format!("restore-to-name='{name}'"),
+        };
+        match self.asked.stop {
+            Stop::After => target,
+            Stop::Before => format!("{target} exclusive=true"),
+        }
     }
 
     pub(super) fn command(&self, parameters: &str, timeline: Option<Timeline>) -> String {

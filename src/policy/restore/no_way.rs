@@ -20,6 +20,8 @@ pub enum NoWay {
     BadTarget { name: &'static str, text: String },
     #[error("Invalid exclusive: it goes with restore-to-time, restore-to-lsn or restore-to-xid")]
     ExclusiveOfNothing,
+    #[error("Cannot restore to the timeline without restore-to-time parameter: the id is of timeline {}, not of a backup", .timeline.spelled())]
+    TimelineAlone { timeline: Timeline, application: String },
     #[error("Invalid timeline: {}. {}", .asked.spelled(), exist(.known))]
     UnknownTimeline { asked: Timeline, known: Vec<Timeline> },
     #[error("Invalid timeline: {}. Its history could not be read: {why}", .asked.spelled())]
@@ -87,6 +89,9 @@ impl NoWay {
             }
             BadTarget { name, .. } => example(name).to_owned(),
             ExclusiveOfNothing => "Leave it out, or give one of them.".to_owned(),
+            TimelineAlone { timeline, application } => {
+                format!("To its end: juju run {application}/leader restore restore-to-time=latest timeline={}", timeline.0)
+            }
             TooFar { .. } => "Give its position: restore-to-lsn, as pg_create_restore_point() or pg_current_wal_lsn() told it, reads one.".to_owned(),
             TooEarly { .. } => "Leave backup-id out: the newest backup that ended before the target is taken.".to_owned(),
             UnknownTimeline { .. } => "list-backups shows what can be restored of each.".to_owned(),

@@ -9,7 +9,7 @@ use super::rights::{RestoreFacts, find, fits_on_disk, is_sound};
 use super::search::Around;
 use super::space;
 use super::world::{Open, World};
-use crate::model::{Backup, Lsn, RecoveryGoal, Timeline, TimelinePath, UnitName};
+use crate::model::{Backup, Catalog, Lsn, RecoveryGoal, RestoreTarget, Timeline, TimelinePath, UnitName};
 use crate::policy::Refusal;
 
 /// A restore that may be done.
@@ -44,6 +44,7 @@ impl RestorePlan {
 /// Asked again with what [`Open`] says it lacks, until there is a plan or a refusal.
 pub fn plan_restore(facts: &RestoreFacts, asked: &Asked, world: &World) -> Result<RestorePlan, Open> {
     let catalog = facts.known_catalog()?;
+    let asked = &of_a_timeline(catalog, asked, world)?;
     let fixed = asked.backup.as_deref().map(|id| find(catalog, id)).transpose()?;
     if let Some(set) = fixed {
         is_sound(catalog, set)?;
@@ -69,15 +70,31 @@ pub fn plan_restore(facts: &RestoreFacts, asked: &Asked, world: &World) -> Resul
     })
 }
 
+/// list-backups has rows for timelines, too: their ids ask for the timeline, as in Charmed PostgreSQL.
+fn of_a_timeline(catalog: &Catalog, asked: &Asked, world: &World) -> Result<Asked, NoWay> {
+    let id = asked.backup.as_deref().and_then(|id| id.parse().ok()).filter(|id| catalog.find(*id).is_none());
+    let histories = world.timelines.archive.histories.iter().filter(|history| Some(history.id()) == id);
+    let Some(timeline) = histories.map(|history| history.timeline).max() else { return Ok(asked.clone()) };
+    let application = world.unit.application.clone();
+    match asked.target {
+        RestoreTarget::BackupEnd => Err(NoWay::TimelineAlone { timeline, application }),
+        _ if asked.timeline.is_some_and(|other| other != timeline) => {
+            Err(NoWay::Conflict { first: "backup-id", second: "timeline" })
+        }
+        _ => Ok(Asked { backup: None, timeline: Some(timeline), ..asked.clone() }),
+    }
+}
+
 /// A set that was asked for by name leads to nothing older than its end.
 fn ends_before_the_target(set: &Backup, asked: &Asked) -> Result<(), Refusal> {
-    match asked.target {
-        crate::model::RestoreTarget::Time(time) if time < set.finished => {
-            Err(NoWay::TooEarly { id: set.id(), finished: set.finished, target: asked.target.to_string() }.into())
-        }
-        crate::model::RestoreTarget::Lsn(lsn) if set.lsn_stop.is_some_and(|stop| lsn < stop) => {
-            Err(NoWay::TooEarly { id: set.id(), finished: set.finished, target: asked.target.to_string() }.into())
-        }
-        _ => Ok(()),
+    let is_older = match asked.target {
+        RestoreTarget::Time(time) => time < set.finished,
+        RestoreTarget::Lsn(lsn) => set.lsn_stop.is_some_and(|stop| lsn < stop),
+        _ => false,
+    };
+    if is_older {
+        let (id, finished) = (set.id(), set.finished);
+        return Err(NoWay::TooEarly { id, finished, target: asked.target.to_string() }.into());
     }
+    Ok(())
 }

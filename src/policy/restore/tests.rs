@@ -266,6 +266,16 @@ fn a_gap_refuses_what_lies_behind_it_and_names_what_does_not() {
 }
 
 #[test]
+fn a_backup_that_ended_within_the_second_of_the_target_is_not_taken() {
+    let (mut facts, world) = one_timeline();
+    let late = Backup { lsn_stop: Some(Lsn(0x600_1001)), ..set("06:09:50", 1, 6) };
+    facts.catalog = Observed::Known(catalog_of(vec![set("03:00:00", 1, 3), late]));
+    // It ended at 06:10:00 by its clock, and behind the commit of 06:10 by its position.
+    assert_eq!(short(&ask(&facts, &world, "time=06:10:00 exclusive").unwrap()).0, "03:00");
+    assert_eq!(short(&ask(&facts, &world, "time=06:10:00").unwrap()).0, "06:09");
+}
+
+#[test]
 fn a_set_without_its_own_wal_is_refused_with_one_that_is_whole() {
     let timelines = timelines(archive(&[(1, 4..=8)]), &[]);
     let (facts, world) = (facts(vec![set("03:00:00", 1, 3), set("06:00:00", 1, 6)]), world(timelines, 1));
@@ -273,6 +283,11 @@ fn a_set_without_its_own_wal_is_refused_with_one_that_is_whole() {
                 repository. Nearest that can be restored: juju run postgresql/leader restore backup-id=2026-11-22T06:00:00Z";
     assert_eq!(told(&facts, &world, "backup-id=2026-11-22T03:00:00Z"), want);
     assert_eq!(told(&facts, &world, "time=latest backup-id=2026-11-22T03:00:00Z"), want);
+    // Of several the newest that is whole is taken.
+    let plan = ask(&facts, &world, "time=latest").unwrap();
+    assert_eq!(short(&plan).0, "06:00");
+    let torn = super::tests::facts(vec![set("06:00:00", 1, 6), set("07:00:00", 1, 3)]);
+    assert_eq!(short(&ask(&torn, &world, "time=latest").unwrap()).0, "06:00");
 }
 
 #[test]
@@ -336,14 +351,28 @@ fn restores_in_a_row_past_timeline_nine_follow_histories_and_not_hexadecimal_tex
 }
 
 #[test]
+fn the_id_of_a_timelines_row_asks_for_the_timeline() {
+    let (facts, world) = eras();
+    assert_eq!(
+        told(&facts, &world, "backup-id=2026-11-22T11:00:00Z"),
+        "Cannot restore to the timeline without restore-to-time parameter: the id is of timeline 11 (0xB), not of a backup. \
+         To its end: juju run postgresql/leader restore restore-to-time=latest timeline=11"
+    );
+    let plan = ask(&facts, &world, "backup-id=2026-11-22T11:00:00Z time=latest").unwrap();
+    assert_eq!(short(&plan), want("04:00", 11, 6, "09:40", ""));
+    assert!(told(&facts, &world, "backup-id=2026-11-22T11:00:00Z time=latest timeline=9").starts_with("Conflicting "));
+}
+
+#[test]
 fn between_two_eras_nothing_is_known_and_the_branch_is_named() {
     let (facts, world) = eras();
-    // At 16:30 timeline 16 was in force, whose last commit was long before.
+    // Timeline 9 was in force until ten, its last commit was at twenty to nine.
     assert_eq!(
         told(&facts, &world, "time=09:30:00"),
         "Invalid restore-to-time: 2026-11-22T09:30:00Z. Timeline 9 is archived up to a commit at 2026-11-22T08:40:00Z, nothing \
          behind the time is known of it. Nearest that can be restored: \
-         juju run postgresql/leader restore restore-to-time=2026-11-22T08:39:59.999999Z timeline=9; \
+         juju run postgresql/leader restore restore-to-time=latest timeline=9; \
+         or juju run postgresql/leader restore restore-to-time=2026-11-22T08:39:59.999999Z; \
          or juju run postgresql/leader restore restore-to-lsn=0/8003000 timeline=9; \
          or juju run postgresql/leader restore backup-id=2026-11-22T04:00:00Z"
     );
@@ -357,6 +386,10 @@ fn a_set_that_a_timeline_does_not_hold_is_refused_with_the_one_that_does() {
         told(&facts, &world, "time=latest backup-id=2026-11-22T08:00:00Z"),
         "Invalid backup-id: 2026-11-22T08:00:00Z. It does not lie on timeline 18 (0x12). Nearest that can be restored: \
          juju run postgresql/leader restore backup-id=2026-11-22T08:00:00Z restore-to-time=latest timeline=9"
+    );
+    assert!(
+        told(&facts, &world, "lsn=0/9000000 exclusive backup-id=2026-11-22T08:00:00Z")
+            .ends_with("restore backup-id=2026-11-22T08:00:00Z restore-to-lsn=0/9000000 exclusive=true timeline=9")
     );
     assert_eq!(short(&ask(&facts, &world, "time=latest").unwrap()).0, "03:00");
     facts.catalog = Observed::Known(catalog_of(vec![set("08:00:00", 9, 8)]));
