@@ -43,8 +43,8 @@ pub struct Told {
     revision: Revision,
 }
 
-/// Held while this unit drives a restore; dropped or killed, it runs out.
-pub struct Driving {
+/// A claim that is kept; dropped or killed, it runs out.
+pub struct Held {
     etcd: Etcd,
     claim: Claim,
     keeper: tokio::task::JoinHandle<()>,
@@ -82,9 +82,13 @@ impl RestoreKeys {
     pub async fn tell(&self, order: Order, seen: Option<&Told>) -> Result<Told, AgentError> {
         let text = serde_json::to_string(&order).map_err(|error| AgentError::Bug(error.to_string()))?;
         let written = self.etcd.put_if(ORDER, &text, seen.map(|told| &told.revision)).await;
-        match written.map_err(failed("telling the other units"))? {
-            Some(revision) => Ok(Told { order, revision }),
-            None => Err(AgentError::fault("telling the other units", "another unit has taken over".to_owned())),
+        if let Some(revision) = written.map_err(failed("telling the other units"))? {
+            return Ok(Told { order, revision });
+        }
+        // A member of etcd that did not answer in time may have written it before the next was asked.
+        match self.order().await? {
+            Some(told) if told.order == order => Ok(told),
+            _ => Err(AgentError::fault("telling the other units", "another unit has taken over".to_owned())),
         }
     }
 
@@ -152,19 +156,15 @@ impl RestoreKeys {
         self.etcd.values_below(SERVICES).await.map_err(failed("asking which units listen"))
     }
 
-    /// This unit's service is there, for as long as the claim is kept.
-    pub async fn announce(&self) -> Result<Claim, AgentError> {
+    /// This unit's service is there, for as long as this is held.
+    pub async fn announce(&self) -> Result<Held, AgentError> {
         let (key, failed) = (format!("{SERVICES}{}", self.member), failed("telling that this unit listens"));
         // Of the service before this one.
         self.etcd.delete(&key).await.map_err(&failed)?;
         match self.etcd.claim(&key, &self.unit, LIFE).await.map_err(&failed)? {
-            Claimed::Ours(claim) => Ok(claim),
-            Claimed::Theirs(_) => Err(AgentError::Bug("two services of one unit".to_owned())),
+            Claimed::Ours(claim) => Ok(Held::keep(&self.etcd, claim)),
+            Claimed::Theirs(_) => Err(AgentError::fault("telling that this unit listens", "somebody does".to_owned())),
         }
-    }
-
-    pub async fn keep(&self, claim: &Claim) -> Result<(), AgentError> {
-        self.etcd.keep(claim).await.map_err(failed("telling that this unit listens"))
     }
 
     /// The unit that drives a restore now.
@@ -173,16 +173,21 @@ impl RestoreKeys {
     }
 
     /// Claims the restore for this unit, whose lock the caller holds.
-    pub async fn drive(&self) -> Result<Driving, AgentError> {
+    pub async fn drive(&self) -> Result<Held, AgentError> {
         if self.driver().await?.is_some_and(|driver| driver == self.unit) {
             // Of a process of ours that was killed.
             self.etcd.delete(DRIVER).await.map_err(failed("taking a restore over"))?;
         }
-        match self.etcd.claim(DRIVER, &self.unit, LIFE).await.map_err(failed("claiming the restore"))? {
-            Claimed::Ours(claim) => {
-                let keeper = tokio::spawn(keep(self.etcd.clone(), claim.clone()));
-                Ok(Driving { etcd: self.etcd.clone(), claim, keeper })
+        let claimed = match self.etcd.claim(DRIVER, &self.unit, LIFE).await.map_err(failed("claiming the restore"))? {
+            // Of the try before, whose answer was lost.
+            Claimed::Theirs(unit) if unit == self.unit => {
+                self.etcd.delete(DRIVER).await.map_err(failed("claiming the restore"))?;
+                self.etcd.claim(DRIVER, &self.unit, LIFE).await.map_err(failed("claiming the restore"))?
             }
+            claimed => claimed,
+        };
+        match claimed {
+            Claimed::Ours(claim) => Ok(Held::keep(&self.etcd, claim)),
             Claimed::Theirs(unit) => Err(AgentError::refused(
                 format!("a restore is under way: {unit} drives it"),
                 "juju status shows how far it is",
@@ -195,21 +200,31 @@ async fn keep(etcd: Etcd, claim: Claim) {
     loop {
         tokio::time::sleep(KEEP).await;
         if let Err(error) = etcd.keep(&claim).await {
-            tracing::info!("the claim of the restore was not kept: {}", error_chain(&error));
+            tracing::info!("a claim was not kept: {}", error_chain(&error));
         }
     }
 }
 
-impl Driving {
+impl Held {
+    fn keep(etcd: &Etcd, claim: Claim) -> Self {
+        let keeper = tokio::spawn(keep(etcd.clone(), claim.clone()));
+        Self { etcd: etcd.clone(), claim, keeper }
+    }
+
+    /// Did it last until now?
+    pub async fn lasts(&self) -> bool {
+        self.etcd.keep(&self.claim).await.is_ok()
+    }
+
     pub async fn release(self) {
         self.keeper.abort();
         if let Err(error) = self.etcd.release(&self.claim).await {
-            tracing::info!("the claim of the restore runs out by itself: {}", error_chain(&error));
+            tracing::info!("a claim runs out by itself: {}", error_chain(&error));
         }
     }
 }
 
-impl Drop for Driving {
+impl Drop for Held {
     fn drop(&mut self) {
         self.keeper.abort();
     }

@@ -96,6 +96,13 @@ async fn act(
 ) -> Result<Vec<Condition>, AgentError> {
     let unsettled = actions::settle_restore(agent).await;
     if !unsettled.is_empty() {
+        // What settles it needs the cluster store, and somebody who waits for the others.
+        for kept in [start_member::keep_cluster_store(agent, juju, is_leader).await, unit_service::ensure(agent).await]
+        {
+            if let Err(error) = kept {
+                tracing::warn!("{}", error.explain());
+            }
+        }
         return Ok(unsettled);
     }
     let mut conditions = match tls::prepare(agent, juju, peers).await {

@@ -34,6 +34,14 @@ pub(super) async fn start(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Re
     bring_up(agent, juju, is_leader).await.map_err(not_up)
 }
 
+/// etcd alone, while a restore keeps everything else back.
+pub(super) async fn keep_cluster_store(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<(), AgentError> {
+    match agent.file.joined {
+        true => cluster_store::ensure(agent, juju, is_leader).await,
+        false => Ok(()),
+    }
+}
+
 async fn follow_restore(agent: &mut Agent) -> Result<Option<Condition>, AgentError> {
     if !agent.has_company() {
         return Ok(None);

@@ -187,8 +187,9 @@ pub fn task(unit: &str, order: Option<&Order>, record: Option<&PartRecord>) -> T
         return Task::Nothing;
     }
     let Some(record) = record.filter(|record| record.id == order.id) else {
-        // Still in the middle of another: how that one ended is not known any more, and guessing could cost its data.
-        return if open { Task::Wait } else { Task::Do };
+        // Still in the middle of another: how that one ended is not known any more, and guessing could
+        // cost its data. Once a later one is committed, whatever it has goes aside.
+        return if open && order.stage != Stage::Join { Task::Wait } else { Task::Do };
     };
     if record.stage != order.stage.name() || !record.done {
         return Task::Do;
@@ -274,6 +275,7 @@ mod tests {
             (Some(order("b", Stage::Seal)),   Some(record("a", S::PutBack, true)), Task::Do),
             (Some(order("b", Stage::Seal)),   Some(record("a", S::Aside, true)), Task::Wait),
             (Some(order("b", back())),        Some(record("a", S::Aside, true)), Task::Wait),
+            (Some(order("b", Stage::Join)),   Some(record("a", S::Aside, true)), Task::Do),
         ];
         for (order, record, want) in table {
             assert_eq!(task("postgresql/2", order.as_ref(), record.as_ref()), want, "{order:?} {record:?}");

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::actions::{self, parts};
-use crate::agent::{Agent, RestoreKeys, Told, UnitFile, take_lock};
-use crate::cluster::{Claim, Layout};
+use crate::agent::{Agent, HeldClaim, RestoreKeys, Told, UnitFile, take_lock};
+use crate::cluster::Layout;
 use crate::model::{AgentError, error_chain};
 use crate::restore::Task;
 use crate::sys::environment::Vars;
@@ -20,15 +20,15 @@ use crate::sys::files;
 /// Between two looks while nothing happens, and while a restore is under way.
 const IDLE: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_millis(150);
-const KEEP: Duration = Duration::from_secs(8);
+const CHECK: Duration = Duration::from_secs(8);
 /// After the claim of a driver has run out: its own unit may be about to go on.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Our way into the cluster store, until the unit's file says something else.
 struct Link {
     keys: RestoreKeys,
-    claim: Claim,
-    kept: Instant,
+    claim: HeldClaim,
+    checked: Instant,
     of: String,
 }
 
@@ -84,27 +84,29 @@ impl Service {
         }
         let (task, told) = parts::due(&agent, &keys).await?;
         let is_open = told.as_ref().is_some_and(|told| told.order.stage.is_open());
-        match task {
+        let pause = match task {
             Task::Do => self.act(&keys).await?,
-            Task::Stay => self.watch_driver(&agent, &keys, told).await?,
-            Task::Nothing => parts::seal_if_asked(&agent, &keys).await?,
-            Task::Wait => (),
-        }
-        Ok(if is_open { BUSY } else { IDLE })
+            Task::Nothing => parts::seal_if_asked(&agent, &keys).await.map(|()| IDLE)?,
+            Task::Stay | Task::Wait => BUSY,
+        };
+        self.watch_driver(&agent, &keys, told).await?;
+        Ok(if is_open { pause } else { pause.max(IDLE) })
     }
 
     async fn linked(&mut self, agent: &Agent) -> Result<RestoreKeys, AgentError> {
         let of = of(agent);
         if let Some(link) = self.link.as_mut().filter(|link| link.of == of) {
-            if link.kept.elapsed() >= KEEP {
-                link.keys.keep(&link.claim).await?;
-                link.kept = Instant::now();
+            if link.checked.elapsed() < CHECK {
+                return Ok(link.keys.clone());
             }
-            return Ok(link.keys.clone());
+            if link.claim.lasts().await {
+                link.checked = Instant::now();
+                return Ok(link.keys.clone());
+            }
         }
         let keys = agent.restore_keys()?;
         let claim = keys.announce().await?;
-        self.link = Some(Link { keys: keys.clone(), claim, kept: Instant::now(), of });
+        self.link = Some(Link { keys: keys.clone(), claim, checked: Instant::now(), of });
         Ok(keys)
     }
 
@@ -118,20 +120,20 @@ impl Service {
         Ok(IDLE)
     }
 
-    async fn act(&self, keys: &RestoreKeys) -> Result<(), AgentError> {
+    async fn act(&self, keys: &RestoreKeys) -> Result<Duration, AgentError> {
         // A hook that holds it does the same, or ends soon.
-        let Ok(_lock) = take_lock(&Layout::below(&self.unit_dir)) else { return Ok(()) };
-        let Some(mut agent) = self.agent()? else { return Ok(()) };
-        if let Some(condition) = parts::follow(&mut agent, keys).await? {
-            tracing::info!("{}", condition.text());
-        }
-        Ok(())
+        let Ok(_lock) = take_lock(&Layout::below(&self.unit_dir)) else { return Ok(BUSY) };
+        let Some(mut agent) = self.agent()? else { return Ok(IDLE) };
+        let Some(condition) = parts::follow(&mut agent, keys).await? else { return Ok(BUSY) };
+        tracing::info!("{}", condition.text());
+        // What did not work is tried again, at another pace.
+        Ok(if condition.is_waiting() { IDLE } else { BUSY })
     }
 
     async fn watch_driver(&mut self, agent: &Agent, keys: &RestoreKeys, told: Option<Told>) -> Result<(), AgentError> {
         let own = agent.unit.to_string();
         let open = told.filter(|told| told.order.stage.is_open() && told.order.driver != own);
-        let Some(told) = open.filter(|_| true) else {
+        let Some(told) = open else {
             self.driver_gone_since = None;
             return Ok(());
         };

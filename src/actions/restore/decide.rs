@@ -58,7 +58,7 @@ async fn facts(agent: &Agent, is_leader: bool) -> RestoreFacts {
 }
 
 /// Not knowing whether a backup runs is as good as one.
-fn busy(observed: Observed<Option<String>>) -> Option<String> {
+pub(super) fn busy(observed: Observed<Option<String>>) -> Option<String> {
     match observed {
         Observed::Known(who) => who,
         Observed::Unknown { why } => Some(format!("it is not known whether a backup is running ({why})")),

@@ -126,10 +126,20 @@ struct Done {
 
 async fn drive(agent: &mut Agent, progress: &Progress, record: Record, what: What<'_>) -> Result<Done, AgentError> {
     let mut orders = Orders::begin(agent, &record).await?;
-    for unit in orders.away().await? {
+    let begun = match orders.muster(agent).await {
+        Ok(away) => Journal::open(agent, record).map(|journal| (away, journal)),
+        Err(error) => Err(error),
+    };
+    let (away, mut journal) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            orders.end().await;
+            return Err(error);
+        }
+    };
+    for unit in away {
         progress.say(&format!("{unit} is away: it follows when it is back")).await;
     }
-    let mut journal = Journal::open(agent, record)?;
     match forward(agent, progress, what, &mut journal, &mut orders).await {
         Ok(()) => {
             drop_keys(agent);
@@ -196,6 +206,8 @@ async fn switch(
     orders: &mut Orders,
     restored: Timeline,
 ) -> Result<(), AgentError> {
+    // Long after it was begun: a unit may have come or gone.
+    orders.muster(agent).await?;
     journal.step(Event::StopOrdered)?;
     // What can be known before the stop costs no outage: a store that is away, a cluster on a new timeline.
     adopt::is_older(orders.seal(agent).await?.timeline, restored)?;
@@ -204,6 +216,7 @@ async fn switch(
     orders.aside(agent).await?;
     adopt::take_place(agent, &journal.record)?;
     journal.step(Event::Switched)?;
+    orders.is_ours_still().await?;
     adopt::adopt(agent).await?;
     orders.commit(agent).await?;
     journal.step(Event::Adopted)?;
@@ -227,12 +240,17 @@ async fn give_up(agent: &mut Agent, progress: &Progress, journal: &mut Journal, 
     }
     drop_keys(agent);
     progress.say(&format!("failed: {why}; putting everything back")).await;
+    let (failed, again) = match journal.record.undoes {
+        None => ("Failed to restore backup", "restored"),
+        Some(_) => ("Failed to undo the restore", "undone"),
+    };
     match rollback::roll_back(agent, journal, &why).await {
-        Ok(()) => {
-            AgentError::refused(format!("Failed to restore backup: {why}"), "The cluster is as it was, nothing is lost")
+        Ok(()) if journal.record.state == State::Committed => {
+            AgentError::refused(format!("It is {again}, but {why}"), "The next hook finishes it: juju status")
         }
+        Ok(()) => AgentError::refused(format!("{failed}: {why}"), "The cluster is as it was, nothing is lost"),
         Err(second) => AgentError::refused(
-            format!("Failed to restore backup: {why}; putting the old data back failed too: {}", error_chain(&second)),
+            format!("{failed}: {why}; putting the old data back failed too: {}", error_chain(&second)),
             "The old data is kept; the next hook tries again to put it back: juju status",
         ),
     }

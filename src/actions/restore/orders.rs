@@ -8,14 +8,15 @@ use tokio::time::Instant;
 
 use super::part;
 use crate::actions::Progress;
-use crate::agent::{Agent, Driving, RestoreKeys, Told};
+use crate::agent::{Agent, HeldClaim, RestoreKeys, Told};
 use crate::model::{AgentError, Timeline};
 use crate::restore::{Order, Part, Record, Stage, first_back};
 
 /// How long the others may take to hear of a stage and to do it.
 const HEAR: Duration = Duration::from_secs(45);
 /// The repository may be slow to take the last WAL.
-const SEAL: Duration = Duration::from_secs(120);
+/// And a hook that waits for something may hold a unit's lock: nothing is stopped yet.
+const SEAL: Duration = Duration::from_secs(200);
 /// A clean shutdown writes everything out.
 const STOP: Duration = Duration::from_secs(240);
 /// Putting back starts a database.
@@ -31,7 +32,7 @@ struct Shared {
     keys: RestoreKeys,
     /// As it was read or written last.
     told: Option<Told>,
-    driving: Driving,
+    driving: HeldClaim,
     /// Units that answer; the others follow when they are back.
     awaited: BTreeSet<String>,
 }
@@ -63,20 +64,23 @@ impl Orders {
             Some(told) => Some(told),
             None => keys.order().await?,
         };
-        let listening = keys.services().await?;
-        let is_other = |unit: &&String| **unit != agent.unit.to_string();
-        let others = order.units.iter().filter(is_other);
-        let awaited = others.filter(|unit| listening.contains(unit)).cloned().collect();
+        let awaited = listening(&keys, &order, agent).await?;
         Ok(Self { order, shared: Some(Shared { keys, told, driving, awaited }) })
     }
 
-    /// Units that do not hear us now. One whose Patroni runs all the same could
+    /// Who takes part, as it is now: units come, go and come back while a backup is fetched.
+    /// Answers those that do not hear us. One whose Patroni runs all the same could
     /// be promoted in the middle of it: nothing is begun then.
-    pub async fn away(&self) -> Result<Vec<String>, AgentError> {
-        let Some(shared) = &self.shared else { return Ok(Vec::new()) };
-        let is_away = |unit: &&String| **unit != self.order.driver && !shared.awaited.contains(*unit);
-        let away: Vec<_> = self.order.units.iter().filter(is_away).cloned().collect();
+    pub async fn muster(&mut self, agent: &Agent) -> Result<Vec<String>, AgentError> {
+        let Some(shared) = &mut self.shared else { return Ok(Vec::new()) };
+        let failed = |error| AgentError::fault("asking the cluster store for its members", error);
+        let members = agent.etcd()?.members().await.map_err(failed)?.into_iter().map(|member| member.name);
         let patronis = shared.keys.patronis().await?;
+        let names = members.chain(patronis.iter().cloned());
+        self.order.units = names.filter_map(|name| unit_of(&name)).chain([agent.unit.to_string()]).collect();
+        shared.awaited = listening(&shared.keys, &self.order, agent).await?;
+        let is_away = |unit: &&String| **unit != agent.unit.to_string() && !shared.awaited.contains(*unit);
+        let away: Vec<_> = self.order.units.iter().filter(is_away).cloned().collect();
         let deaf: Vec<_> = away.iter().filter(|unit| patronis.contains(&unit.replace('/', "-"))).cloned().collect();
         if deaf.is_empty() {
             return Ok(away);
@@ -164,6 +168,17 @@ impl Orders {
         self.stage(agent, Stage::Aside, HEAR).await.map(|_| ())
     }
 
+    /// One that was held up for long may have been taken back meanwhile: it must not
+    /// start what the others have given up.
+    pub async fn is_ours_still(&self) -> Result<(), AgentError> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let told = shared.keys.order().await?;
+        if shared.driving.lasts().await && told.is_some_and(|told| told.order == self.order) {
+            return Ok(());
+        }
+        Err(AgentError::fault("going on with the restore", "another unit has taken over".to_owned()))
+    }
+
     /// The commit: from here on nobody goes back.
     pub async fn commit(&mut self, agent: &mut Agent) -> Result<(), AgentError> {
         self.tell(Stage::Join).await?;
@@ -172,11 +187,19 @@ impl Orders {
 
     /// The order says so before anything moves; what was told already stays.
     async fn take_back(&mut self, agent: &mut Agent, why: &str) -> Result<(), AgentError> {
-        let first = match &self.order.stage {
-            Stage::PutBack { first, .. } => first.clone(),
-            _ => {
+        let told = match &self.order.stage {
+            Stage::Join => return Err(AgentError::Bug("a restore that is committed is not taken back".to_owned())),
+            Stage::PutBack { first, .. } if self.is_there(agent, first).await? => Some(first.clone()),
+            _ => None,
+        };
+        let first = match told {
+            Some(first) => first,
+            None => {
                 let first = self.choose_first(agent).await?;
-                self.tell(Stage::PutBack { why: why.to_owned(), first: first.clone() }).await?;
+                let stage = Stage::PutBack { why: why.to_owned(), first: first.clone() };
+                if self.order.stage != stage {
+                    self.tell(stage).await?;
+                }
                 first
             }
         };
@@ -203,6 +226,15 @@ impl Orders {
                 return Err(AgentError::fault("putting the old data back", format!("{first} is not up yet")));
             }
             tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn is_there(&self, agent: &Agent, unit: &str) -> Result<bool, AgentError> {
+        match &self.shared {
+            Some(shared) => {
+                Ok(unit == agent.unit.to_string() || shared.keys.services().await?.iter().any(|one| one == unit))
+            }
+            None => Ok(true),
         }
     }
 
@@ -261,6 +293,16 @@ fn missing(awaited: &BTreeSet<String>, parts: &[Part]) -> Vec<String> {
     awaited.iter().filter(|unit| parts.iter().all(|part| part.unit != **unit)).cloned().collect()
 }
 
+async fn listening(keys: &RestoreKeys, order: &Order, agent: &Agent) -> Result<BTreeSet<String>, AgentError> {
+    let (services, own) = (keys.services().await?, agent.unit.to_string());
+    Ok(order.units.iter().filter(|unit| **unit != own && services.contains(unit)).cloned().collect())
+}
+
+/// Members are named after their units.
+fn unit_of(member: &str) -> Option<String> {
+    member.rsplit_once('-').map(|(application, number)| format!("{application}/{number}"))
+}
+
 fn order_of(agent: &Agent, record: &Record) -> Order {
     let others = agent.file.peers.iter().filter(|(_, peer)| peer.joined).map(|(unit, _)| unit.clone());
     Order {
@@ -279,8 +321,7 @@ fn order_of(agent: &Agent, record: &Record) -> Order {
 async fn streaming(agent: &Agent) -> Vec<String> {
     let Ok(session) = agent.postgres().await else { return Vec::new() };
     let names = session.streaming_members().await.unwrap_or_default();
-    let unit = |name: String| name.rsplit_once('-').map(|(application, number)| format!("{application}/{number}"));
-    names.into_iter().filter_map(unit).collect()
+    names.iter().filter_map(|name| unit_of(name)).collect()
 }
 
 /// Takes this unit's restore back, as far as it had come.

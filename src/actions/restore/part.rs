@@ -198,7 +198,11 @@ async fn put_back(agent: &Agent, order: &Order, first: &str) -> Result<(), Agent
     if agent.member.patroni_runs().await {
         return Ok(());
     }
-    if first == agent.unit.to_string() { start_first(agent).await } else { start_after(agent, order, first).await }
+    if first == agent.unit.to_string() {
+        start_first(agent, order).await
+    } else {
+        start_after(agent, order, first).await
+    }
 }
 
 /// The way back, from wherever it was left. Old data stands aside exactly when
@@ -222,11 +226,14 @@ async fn change_back(agent: &Agent, order: &Order) -> Result<(), AgentError> {
 }
 
 /// Nobody else runs yet: what etcd knows is of the restored cluster, and goes.
-async fn start_first(agent: &Agent) -> Result<(), AgentError> {
+async fn start_first(agent: &Agent, order: &Order) -> Result<(), AgentError> {
     let failed = |error| AgentError::fault("starting the old cluster", error);
     let etcd = etcd_up(agent).await?;
     let ours = agent.member.name.clone();
-    if leader(agent, &etcd, LEADER_GONE, |leader| leader.is_none_or(|leader| leader == ours)).await.is_err() {
+    if let Err(error) = leader(agent, &etcd, LEADER_GONE, |leader| leader.is_none_or(|leader| leader == ours)).await {
+        // Old data that follows the restored cluster would be rewound to it.
+        let driver = order.driver.replace('/', "-");
+        leader(agent, &etcd, Duration::ZERO, |leader| leader != Some(driver.as_str())).await.map_err(|_| error)?;
         // The old cluster was never stopped, or came back without us.
         return start_patroni(agent).await;
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::agent::Agent;
 use crate::model::AgentError;
-use crate::restore::PartRecord;
+use crate::restore::{PartRecord, StageName};
 use crate::sys::clock;
 use crate::sys::files::{self, Access};
 
@@ -30,6 +30,12 @@ pub(super) fn newest(agent: &Agent) -> Result<Option<PartRecord>, AgentError> {
     Ok(all(agent)?.into_iter().max_by(|one, other| one.id.cmp(&other.id)))
 }
 
+/// The last restore that was done, not taken back.
+pub(super) fn newest_done(agent: &Agent) -> Result<Option<PartRecord>, AgentError> {
+    let done = all(agent)?.into_iter().filter(|record| record.done && record.stage == StageName::Join);
+    Ok(done.max_by(|one, other| one.id.cmp(&other.id)))
+}
+
 fn all(agent: &Agent) -> Result<Vec<PartRecord>, AgentError> {
     let failed = |error: std::io::Error| AgentError::fault("reading what this unit did in a restore", error);
     let names = files::names_in(&agent.layout().state()).map_err(failed)?;
@@ -42,15 +48,16 @@ fn all(agent: &Agent) -> Result<Vec<PartRecord>, AgentError> {
 }
 
 /// Removes the old data of restores that are over long enough. The newest
-/// record stays: it says that this unit followed.
+/// records stay: they say that this unit followed.
 pub(super) fn let_old_data_go(agent: &Agent) -> Result<(), AgentError> {
     let keep = agent.config()?.keep_old_data;
     let failed = |error| AgentError::fault("removing old data", error);
-    let newest = newest(agent)?.map(|record| record.id);
+    let kept = [newest(agent)?, newest_done(agent)?].into_iter().flatten().map(|record| record.id);
+    let kept: Vec<_> = kept.collect();
     for record in all(agent)? {
         if record.old_data_expired(keep, clock::now()) {
             files::remove_folder(&agent.layout().aside(&record.id)).map_err(failed)?;
-            if newest.as_ref() != Some(&record.id) {
+            if !kept.contains(&record.id) {
                 files::remove_file(&path(agent, &record.id)).map_err(failed)?;
             }
         }

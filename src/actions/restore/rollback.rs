@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::journal::{self, Journal};
 use super::{adopt, orders, part, recover, undo};
 use crate::agent::Agent;
-use crate::model::AgentError;
+use crate::model::{AgentError, error_chain};
 use crate::repository;
 use crate::restore::{AfterCrash, Event, Record, Stage, State};
 use crate::sys::files;
@@ -20,10 +20,28 @@ pub(super) async fn settle(agent: &mut Agent) -> Result<(), AgentError> {
     let Some(record) = journal::unfinished(agent)? else { return Ok(()) };
     let mut journal = Journal::open(agent, record)?;
     if journal.record.state == State::Adopting && is_committed(agent, &journal.record).await? {
-        journal.step(Event::Adopted)?;
-        return adopt::archive_again(agent).await;
+        return commit(agent, &mut journal).await;
     }
-    roll_back(agent, &mut journal, "interrupted: the agent was killed").await
+    let settled = roll_back(agent, &mut journal, "interrupted: the agent was killed").await;
+    if let Err(error) = repository::drop_engine_beside(agent) {
+        tracing::warn!("{}", error_chain(&error));
+    }
+    settled
+}
+
+async fn commit(agent: &mut Agent, journal: &mut Journal) -> Result<(), AgentError> {
+    journal.step(Event::Adopted)?;
+    adopt::archive_again(agent).await
+}
+
+/// The order says that it is committed, whatever became of this process.
+async fn was_committed(agent: &Agent, record: &Record) -> Result<bool, AgentError> {
+    if record.state != State::Adopting || !agent.has_company() {
+        return Ok(false);
+    }
+    part::etcd_up(agent).await?;
+    let told = agent.restore_keys()?.order().await?;
+    Ok(told.is_some_and(|told| told.order.id == record.id && told.order.stage == Stage::Join))
 }
 
 /// The order decides. While it is open, a restored cluster that serves is
@@ -52,7 +70,11 @@ async fn serves(agent: &Agent) -> bool {
     }
 }
 
+/// It is committed all the same when the others know of the commit.
 pub(super) async fn roll_back(agent: &mut Agent, journal: &mut Journal, why: &str) -> Result<(), AgentError> {
+    if was_committed(agent, &journal.record).await? {
+        return commit(agent, journal).await;
+    }
     match journal.record.state.after_crash() {
         AfterCrash::Nothing => Ok(()),
         AfterCrash::DropCopy => {

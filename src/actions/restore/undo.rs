@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::{part_file, recover};
 use crate::actions::{Progress, Results};
 use crate::agent::Agent;
-use crate::model::{AgentError, Timeline};
-use crate::restore::{PartRecord, Record, StageName};
+use crate::model::{AgentError, Observed, Timeline};
+use crate::observe;
+use crate::policy::Refusal;
+use crate::restore::{PartRecord, Record};
 use crate::sys::{clock, environment, files};
 
 /// What there is to undo, and that it can be: nothing is touched yet.
@@ -16,8 +18,9 @@ pub(super) async fn decide(agent: &Agent) -> Result<PartRecord, AgentError> {
     if let Some(what) = super::under_way(agent).await {
         return Err(AgentError::refused(what, "Wait for it to end: juju status"));
     }
-    let last = part_file::newest(agent)?.filter(|record| record.done && record.stage == StageName::Join);
-    let last = last.ok_or_else(|| {
+    let catalog = Observed::unknown("not asked for");
+    let busy = super::decide::busy(observe::facts(agent, None, &catalog).await.engine_busy);
+    let last = part_file::newest_done(agent)?.ok_or_else(|| {
         AgentError::refused("There is no restore to undo", "list-backups shows what can be restored instead")
     })?;
     if !files::exists(&agent.layout().aside(&last.id)) {
@@ -25,6 +28,9 @@ pub(super) async fn decide(agent: &Agent) -> Result<PartRecord, AgentError> {
             format!("The data from before the restore of {} is no longer kept on {}", last.label, agent.unit),
             "It is kept for `keep-old-data` hours; what was archived until that restore is still in the repository: list-backups",
         ));
+    }
+    if let Some(who) = busy {
+        return Err(Refusal::EngineBusy { who }.into());
     }
     if !last.whole {
         return Err(not_whole(agent, &last).await);
