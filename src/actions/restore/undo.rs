@@ -96,7 +96,7 @@ pub(super) async fn open_beyond(agent: &Agent, record: &Record) -> Result<Timeli
     let data = server.stop(Duration::from_secs(300)).await.map_err(failed)?;
     place.tidy().await.map_err(failed)?;
     place.forget_old_histories(data.timeline).await.map_err(failed)?;
-    place.remove_scratch().map_err(|error| AgentError::fault("tidying", error))?;
+    place.remove_scratch().map_err(|error| AgentError::fault("tidying the old data", error))?;
     Ok(data.timeline)
 }
 
