@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use crate::actions::archive::{self, Reader};
 use crate::agent::Agent;
-use crate::model::{AgentError, Catalog, Observed, RestoreTarget, Role};
+use crate::cluster::SqlError;
+use crate::model::{AgentError, Catalog, Observed, RestoreTarget, Role, error_chain};
 use crate::observe;
+use crate::policy::Refusal;
 use crate::policy::restore::{
     Asked, NoWay, Open, RestoreFacts, RestorePlan, Seal, Typed, World, may_restore, plan_restore,
 };
@@ -98,7 +100,7 @@ async fn look(agent: &Agent, facts: &RestoreFacts, asked: &Asked, mode: Mode) ->
     let archive_id = catalog.and_then(|catalog| archive_of(catalog, asked)).unwrap_or_else(|| own.clone());
     let is_ours = archive_id == own;
     let archive = archive::archives(agent).await.map_err(|error| NoWay::ArchiveUnknown { why: error.explain() });
-    let archive = archive.map_err(crate::policy::Refusal::from)?.remove(&archive_id).unwrap_or_default();
+    let archive = archive.map_err(Refusal::from)?.remove(&archive_id).unwrap_or_default();
     let present = is_ours.then_some(timeline);
     let timelines = archive::timelines(agent, &archive_id, archive, present, segment_size).await;
     Ok(World {
@@ -132,7 +134,7 @@ async fn plan(
             Err(Open::Refused(refusal)) => return Err(refusal.into()),
             Err(Open::Seal) => seal(agent, world).await?,
             Err(Open::Look(_)) if world.marks.len() >= most => {
-                return Err(crate::policy::Refusal::from(NoWay::TooFar { read: most }).into());
+                return Err(Refusal::from(NoWay::TooFar { read: most }).into());
             }
             Err(Open::Look(segment)) => drop(world.marks.insert(segment, reader.read(segment).await)),
         }
@@ -141,7 +143,7 @@ async fn plan(
 
 /// All that is committed by now is in the archive, and is looked at again.
 async fn seal(agent: &Agent, world: &mut World) -> Result<(), AgentError> {
-    let failed = |error| AgentError::fault("archiving the cluster's last WAL", error);
+    let failed = |error: SqlError| Refusal::from(NoWay::NotSealed { why: error_chain(&error) });
     let chance = environment::random_hex(4).map_err(|error| AgentError::fault("naming a restore point", error))?;
     let name = format!("restore-plan-{}-{chance}", clock::now().format("%Y%m%d-%H%M%S"));
     let session = agent.postgres().await.map_err(failed)?;

@@ -315,6 +315,23 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_that_is_not_there_is_an_error_and_a_history_is_text() {
+        let history = "1\t0/5000138\treached consistency\n";
+        let script = fakes::Script::new()
+            .expect("pgbackrest", ["**", "repo-get", "archive/m.db/15-1/00000010.history"])
+            .stdout(history)
+            .expect("pgbackrest", ["**", "--no-archive-async", "**", "archive-get", "000000100000000000000005", "/x"])
+            .exit(1);
+        let (read, fetched) = with(script, |engine| async move {
+            let segment = "000000100000000000000005".parse().unwrap();
+            let read = engine.history("15-1", Timeline(16)).await;
+            (read, engine.fetch_segment(segment, Path::new("/x")).await)
+        });
+        assert_eq!(read.unwrap(), history);
+        assert!(fetched.is_err());
+    }
+
+    #[test]
     fn the_lock_file_of_a_process_that_is_gone_means_that_nothing_runs() {
         let script = fakes::Script::new().expect("pgbackrest", ["version"]).stdout("pgBackRest 2.45\n");
         let running = with(script, |engine| async move {

@@ -60,6 +60,8 @@ pub enum NoWay {
     ArchiveUnknown { why: String },
     #[error("Unit cannot restore backup as the target was not found in the {read} WAL segments that were read")]
     TooFar { read: usize },
+    #[error("Unit cannot restore backup as the cluster's last WAL could not be archived ({why})")]
+    NotSealed { why: String },
     #[error("Unit cannot restore backup as WAL segment {segment} could not be read ({why})")]
     Unreadable { segment: WalSegment, why: String },
 }
@@ -93,6 +95,7 @@ impl NoWay {
                 format!("To its end: juju run {application}/leader restore restore-to-time=latest timeline={}", timeline.0)
             }
             TooFar { .. } => "Give its position: restore-to-lsn, as pg_create_restore_point() or pg_current_wal_lsn() told it, reads one.".to_owned(),
+            NotSealed { .. } => "juju status says what is in its way. What was archived before can be restored: a time before it, or backup-id.".to_owned(),
             TooEarly { .. } => "Leave backup-id out: the newest backup that ended before the target is taken.".to_owned(),
             UnknownTimeline { .. } => "list-backups shows what can be restored of each.".to_owned(),
             UnknownHistory { .. } | NoRange { .. } => "Choose another backup: see list-backups.".to_owned(),
