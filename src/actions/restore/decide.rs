@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::actions::archive::{self, Reader};
 use crate::agent::Agent;
-use crate::cluster::SqlError;
-use crate::model::{AgentError, Catalog, Observed, RestoreTarget, Role, error_chain};
+use crate::cluster::{ControlData, SqlError};
+use crate::model::{AgentError, Catalog, Lsn, Observed, RestoreTarget, Role, Timeline, WalSegmentSize, error_chain};
 use crate::observe;
 use crate::policy::Refusal;
 use crate::policy::restore::{
@@ -87,13 +87,7 @@ async fn no_tablespaces(agent: &Agent) -> Result<(), AgentError> {
 }
 
 async fn look(agent: &Agent, facts: &RestoreFacts, asked: &Asked, mode: Mode) -> Result<World, AgentError> {
-    let failed = |error| AgentError::fault("asking how far WAL is", error);
-    let (timeline, segment_size) = archive::present(agent).await.map_err(failed)?;
-    let session = agent.postgres().await.map_err(failed)?;
-    let written = match session.role().await.map_err(failed)? {
-        Role::Primary => session.wal_lsn().await.map_err(failed)?,
-        Role::Replica => session.received().await.map_err(failed)?,
-    };
+    let Present { timeline, segment_size, written } = present(agent).await?;
     let catalog = facts.catalog.known();
     let own = catalog.and_then(|catalog| catalog.archive_id.clone()).unwrap_or_default();
     // A set of another database has its WAL in another archive.
@@ -108,10 +102,35 @@ async fn look(agent: &Agent, facts: &RestoreFacts, asked: &Asked, mode: Mode) ->
         archive_id,
         timelines,
         marks: Default::default(),
-        wal_lsn: is_ours.then_some(written),
+        wal_lsn: written.filter(|_| is_ours),
         seal: if mode == Mode::DryRun { Seal::Promised } else { Seal::NotYet },
         now: clock::now(),
     })
+}
+
+/// Where the cluster is now.
+struct Present {
+    timeline: Timeline,
+    segment_size: WalSegmentSize,
+    /// How far it has written; not known of a database that is down.
+    written: Option<Lsn>,
+}
+
+/// A database that does not start is what a restore is for: its control file is read then.
+async fn present(agent: &Agent) -> Result<Present, AgentError> {
+    let failed = |error| AgentError::fault("asking how far WAL is", error);
+    let Ok(session) = agent.postgres().await else {
+        let data = ControlData::read(&agent.runner, &agent.user, &agent.layout().data()).await;
+        let data = data
+            .map_err(|error| AgentError::fault("looking at the control file of the database, which is down", error))?;
+        return Ok(Present { timeline: data.timeline, segment_size: data.wal_segment_size, written: None });
+    };
+    let (timeline, segment_size) = archive::present(agent).await.map_err(failed)?;
+    let written = match session.role().await.map_err(failed)? {
+        Role::Primary => session.wal_lsn().await.map_err(failed)?,
+        Role::Replica => session.received().await.map_err(failed)?,
+    };
+    Ok(Present { timeline, segment_size, written: Some(written) })
 }
 
 fn archive_of(catalog: &Catalog, asked: &Asked) -> Option<String> {

@@ -22,6 +22,8 @@ const START: Duration = Duration::from_secs(300);
 const LEADER_GONE: Duration = Duration::from_secs(60);
 /// How long the others wait in one go for the first to be up.
 const FIRST_BACK: Duration = Duration::from_secs(120);
+/// A database that restarts is back before.
+const DOWN: Duration = Duration::from_secs(15);
 const ETCD: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(200);
 
@@ -79,9 +81,15 @@ async fn do_it(agent: &mut Agent, order: &Order, record: &mut PartRecord) -> Res
 /// Nothing that was committed until now is only on this disk. The rest is in
 /// the old data, which is kept.
 async fn seal(agent: &Agent, record: &mut PartRecord) -> Result<Said, AgentError> {
+    if !agent.has_company() && is_down(agent).await {
+        // The only unit may be restored because its database does not start: what it had
+        // not archived is in the old data alone.
+        (record.was_primary, record.was_down) = (true, true);
+        return Ok(Said { timeline: Some(timeline_on_disk(agent).await), ..Said::default() });
+    }
     record.was_primary = agent.member.patroni_runs().await && agent.patroni()?.is_primary().await;
     if !record.was_primary {
-        return is_down(agent, record).await;
+        return Ok(Said::default());
     }
     let failed = |error| AgentError::fault("archiving the cluster's last WAL", error);
     let session = agent.postgres().await.map_err(failed)?;
@@ -92,15 +100,20 @@ async fn seal(agent: &Agent, record: &mut PartRecord) -> Result<Said, AgentError
     Ok(Said { timeline: Some(timeline), ..Said::default() })
 }
 
-/// The only unit may be restored because its database does not start: what it
-/// had not archived is in the old data alone, which is kept.
-async fn is_down(agent: &Agent, record: &mut PartRecord) -> Result<Said, AgentError> {
-    if agent.has_company() || agent.postgres().await.is_ok() {
-        return Ok(Said::default());
+/// It answers nobody, and not for a moment only.
+async fn is_down(agent: &Agent) -> bool {
+    let deadline = Instant::now() + DOWN;
+    while agent.postgres().await.is_err() {
+        if Instant::now() >= deadline {
+            return true;
+        }
+        tokio::time::sleep(POLL).await;
     }
-    (record.was_primary, record.was_down) = (true, true);
-    let timeline = control_data(agent).await.map_or(Timeline(0), |data| data.timeline);
-    Ok(Said { timeline: Some(timeline), ..Said::default() })
+    false
+}
+
+async fn timeline_on_disk(agent: &Agent) -> Timeline {
+    control_data(agent).await.map_or(Timeline(0), |data| data.timeline)
 }
 
 async fn hold(agent: &Agent, record: &PartRecord) -> Result<(), AgentError> {
@@ -121,8 +134,7 @@ async fn stop_primary(agent: &Agent, record: &mut PartRecord) -> Result<Said, Ag
     ensure_stopped(agent).await?;
     if record.was_down {
         record.whole = true;
-        let timeline = control_data(agent).await.map_or(Timeline(0), |data| data.timeline);
-        return Ok(Said { shut_down_at: Some(Lsn(0)), timeline: Some(timeline) });
+        return Ok(Said { shut_down_at: Some(Lsn(0)), timeline: Some(timeline_on_disk(agent).await) });
     }
     let data = control_data(agent).await?;
     if data.state != ClusterState::ShutDown {
