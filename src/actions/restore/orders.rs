@@ -260,8 +260,8 @@ impl Orders {
         }
     }
 
-    /// After the commit the others copy the restored cluster: waits a while, and
-    /// answers who is not there yet.
+    /// After the commit the others copy the restored cluster: waits a while for those
+    /// that listen, and answers who is not there yet.
     pub async fn followed(&self, agent: &Agent, progress: &Progress, patience: Duration) -> Vec<String> {
         let deadline = Instant::now() + patience;
         let others: Vec<_> = self.order.units.iter().filter(|unit| **unit != self.order.driver).collect();
@@ -275,7 +275,8 @@ impl Orders {
             }
             let missing: Vec<_> =
                 others.iter().filter(|unit| !there.contains(unit)).map(|unit| (*unit).clone()).collect();
-            if missing.is_empty() || Instant::now() >= deadline {
+            let awaited = |unit: &String| self.shared.as_ref().is_some_and(|shared| shared.awaited.contains(unit));
+            if !missing.iter().any(awaited) || Instant::now() >= deadline {
                 return missing;
             }
             tokio::time::sleep(POLL * 2).await;
