@@ -421,7 +421,7 @@ mod actions {
             ("restore",       json!({"backup-id": long}),              "parameter `backup-id` of restore is too long".to_owned()),
             ("restore",       json!({"restore-to-name": "x\ny"}),      "parameter `restore-to-name` of restore has a line break or control character".to_owned()),
             ("restore",       json!({"restore-to-time": long}),        "parameter `restore-to-time` of restore is too long".to_owned()),
-            ("restore",       json!({"timeline": [1]}),                "parameter `timeline` of restore must be text".to_owned()),
+            ("restore",       json!({"timeline": [1]}),                "parameter `timeline` of restore must be a number".to_owned()),
             ("restore",       json!({"exclusive": "yes"}),             "parameter `exclusive` of restore must be true or false".to_owned()),
             ("restore",       json!({"dry-run": 1}),                   "parameter `dry-run` of restore must be true or false".to_owned()),
             ("restore",       json!({"backup_id": "x"}),               format!("restore has no parameter `backup_id`. It takes: {takes}")),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::agent::Agent;
-use crate::cluster::{SqlError, dump};
+use crate::cluster::{SqlError, dump, own_history};
 use crate::model::{
     AgentError, Archive, Archives, Observed, Timeline, TimelinePath, Timelines, WalMarks, WalSegment, WalSegmentSize,
     error_chain,
@@ -58,7 +58,9 @@ async fn path(agent: &Agent, id: &str, timelines: &Timelines, timeline: Timeline
     let text = match timelines.created(timeline) {
         Some(_) => agent.engine().history(id, timeline).await.ok(),
         // The cluster's own may not have been archived yet.
-        None if timelines.present == Some(timeline) => own_history(agent, timeline),
+        None if timelines.present == Some(timeline) => {
+            own_history(&agent.runner, &agent.user, &agent.layout().data(), timeline).await
+        }
         None => None,
     };
     match text {
@@ -67,10 +69,6 @@ async fn path(agent: &Agent, id: &str, timelines: &Timelines, timeline: Timeline
         None if timelines.all().first() == Some(&timeline) => Some(TimelinePath { timeline, forks: Vec::new() }),
         None => None,
     }
-}
-
-fn own_history(agent: &Agent, timeline: Timeline) -> Option<String> {
-    files::read(&agent.layout().data().join(format!("pg_wal/{:08X}.history", timeline.0))).ok().flatten()
 }
 
 const PREFIX: &str = "read-";

@@ -6,7 +6,7 @@ use super::Results;
 use super::archive::{self, Reader};
 use crate::agent::{Agent, BackupNote};
 use crate::juju::Juju;
-use crate::model::{AgentError, Archives, Catalog, Observed, TimelineHistory, error_chain};
+use crate::model::{AgentError, Archives, Catalog, Observed, TimelineHistory, WalMarks, WalSegment, error_chain};
 use crate::policy::{self, RecoveryWindow};
 use crate::report::{self, Listing};
 use crate::store::failed_runs;
@@ -122,10 +122,19 @@ async fn recovery_window(agent: &Agent, catalog: &Catalog, archives: &Archives) 
     let timelines = archive::timelines(agent, &id, archives.get(&id).cloned().unwrap_or_default(), present, size).await;
     let window = policy::recovery_window(catalog, &id, &timelines, &BTreeMap::new());
     let ends = policy::before_gaps(&window, &timelines);
-    let Ok(reader) = Reader::new(agent) else { return Observed::Known(window) };
-    let mut marks = BTreeMap::new();
-    for end in ends.into_iter().rev().take(GAPS) {
-        marks.insert(end, reader.read(end).await);
-    }
+    let marks = match ends.is_empty() {
+        true => BTreeMap::new(),
+        false => read(agent, ends.into_iter().rev().take(GAPS)).await,
+    };
     Observed::Known(policy::recovery_window(catalog, &id, &timelines, &marks))
+}
+
+async fn read(agent: &Agent, segments: impl Iterator<Item = WalSegment>) -> BTreeMap<WalSegment, Observed<WalMarks>> {
+    let mut marks = BTreeMap::new();
+    // Without a place to read them in, ends are less exact.
+    let Ok(reader) = Reader::new(agent) else { return marks };
+    for segment in segments {
+        marks.insert(segment, reader.read(segment).await);
+    }
+    marks
 }

@@ -95,7 +95,8 @@ impl Params {
     fn number(&self, name: &str) -> Result<Option<String>, AgentError> {
         match &self.given[name] {
             Value::Number(number) => Ok(Some(number.to_string())),
-            _ => Ok(self.text(name)?.map(str::to_owned)),
+            Value::Null | Value::String(_) => Ok(self.text(name)?.map(str::to_owned)),
+            _ => Err(AgentError::refused(format!("parameter `{name}` of {} must be a number", self.action), "")),
         }
     }
 

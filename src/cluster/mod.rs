@@ -26,4 +26,4 @@ pub use patroni::{MemberState, OwnState, Patroni, PatroniError};
 pub use patroni_conf::{Archiving, PatroniConf, RenderError};
 pub use postgres::{Archiver, Postgres, SqlError};
 pub use shutdown::{StopError, ensure_stopped};
-pub use wal_dump::{WalDumpError, dump};
+pub use wal_dump::{WalDumpError, dump, own_history};

@@ -1,11 +1,12 @@
-//! What `pg_waldump` tells of a segment: ends of transactions and restore points.
+//! What WAL files tell: ends of transactions and restore points (`pg_waldump`),
+//! the history of a timeline.
 
 use std::path::Path;
 use std::time::Duration;
 
 use chrono::NaiveDateTime;
 
-use crate::model::{Commit, Lsn, RestorePoint, WalMarks};
+use crate::model::{Commit, Lsn, RestorePoint, Timeline, WalMarks};
 use crate::sys::process::{Invocation, OsUser, ProcessError, Runner};
 
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,15 @@ pub async fn dump(runner: &Runner, user: &OsUser, segment: &Path) -> Result<WalM
     } else {
         Err(WalDumpError::Refused(output.last_line().to_owned()))
     }
+}
+
+/// The history of a timeline as the cluster itself has it. Read as the database
+/// user, whose folder it is: what lies there may be anything.
+pub async fn own_history(runner: &Runner, user: &OsUser, data: &Path, timeline: Timeline) -> Option<String> {
+    let file = data.join(format!("pg_wal/{:08X}.history", timeline.0)).display().to_string();
+    let invocation = Invocation::new("cat").args([file]).as_user(user).within(Duration::from_secs(10));
+    let output = runner.run(&invocation).await.ok()?;
+    output.success().then_some(output.stdout)
 }
 
 fn parse(text: &str) -> WalMarks {

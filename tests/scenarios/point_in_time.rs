@@ -92,7 +92,11 @@ pub fn exact(world: &'static World) {
     let restored = world.restore_to(&["restore-to-time=latest", &format!("timeline={first}")]);
     assert_eq!(restored.get("timeline"), first);
     assert_eq!(world.marks(), "a b", "the abandoned branch");
-    world.backup();
+    let newest = world.backup().get("backup-id");
+    // Two timelines a restore: numbers have passed nine by now.
+    let planned = world.planned(&["restore-to-time=latest"]);
+    assert_eq!((planned.get("backup-id"), planned.get("timeline")), (newest, world.timeline()));
+    assert!(world.timeline().parse::<u32>().is_ok_and(|timeline| timeline > 9), "{}", world.timeline());
 }
 
 /// The database is idle: the time lies behind all that was committed.

@@ -8,16 +8,15 @@ pub(super) fn parse(text: &str) -> Option<DateTime<Utc>> {
     if !text.is_ascii() {
         return None;
     }
-    let date =
-        NaiveDate::parse_from_str(text.get(..10)?, "%Y-%m-%d").ok().filter(|_| is_like(&text[..10], "0000-00-00"))?;
-    let rest = text.get(10..)?.strip_prefix([' ', 'T', 't'])?;
-    let time =
-        NaiveTime::parse_from_str(rest.get(..8)?, "%H:%M:%S").ok().filter(|_| is_like(&rest[..8], "00:00:00"))?;
-    let (micros, zone) = fraction(&rest[8..])?;
+    let (day, rest) = (text.get(..10)?, text.get(10..)?.strip_prefix([' ', 'T', 't'])?);
+    let (clock, rest) = (rest.get(..8)?, &rest[8..]);
     // A leap second is none to PostgreSQL.
+    let plain = is_like(day, "0000-00-00") && is_like(clock, "00:00:00") && !clock.ends_with("60");
+    let date = NaiveDate::parse_from_str(day, "%Y-%m-%d").ok().filter(|_| plain)?;
+    let time = NaiveTime::parse_from_str(clock, "%H:%M:%S").ok()?;
+    let (micros, zone) = fraction(rest)?;
     let local = NaiveDateTime::new(date, time).checked_add_signed(TimeDelta::microseconds(micros))?;
-    Some(local.and_utc().checked_sub_signed(offset(zone)?)?)
-        .filter(|_| !rest.starts_with("23:59:60") && &rest[6..8] != "60")
+    local.and_utc().checked_sub_signed(offset(zone)?)
 }
 
 /// Digits where the pattern has zeros, and its own characters elsewhere.
