@@ -17,6 +17,7 @@ pub mod report;
 pub mod repository;
 pub mod restore;
 pub mod secrets;
+pub mod service;
 pub mod settings;
 pub mod started;
 pub mod store;

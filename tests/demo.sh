@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The main job, end to end, on real software: a cluster of three units, backups
-# without and with TLS while a client writes, list, restore. Nothing is simulated
-# but Juju itself. Prints each command with its outcome; exits 0 only if every
-# step did what it says.
+# without and with TLS while a client writes, list, a restore of the running
+# cluster, its undo. Nothing is simulated but Juju itself. Prints each command with
+# its outcome; exits 0 only if every step did what it says.
 #
 #   make demo            from nothing to a summary, then everything is removed
 #   make demo KEEP=1     leaves it up, with the commands to play on
@@ -22,6 +22,8 @@ OUT=
 PRIMARY=
 SESSION_PID=
 LOOP_PID=
+OLD_DATA=
+WAIT=
 
 juju() { "$BIN_DIR/localjuju" "$@"; }
 cd "$CHARMS_DIR" || exit 1
@@ -88,6 +90,7 @@ as_told() {
 units() { juju status 2>/dev/null | awk '$1 ~ /^postgresql\/[0-9]+\*?$/ { sub(/\*/, "", $1); print }'; }
 at_rest() { [ "$(units | awk '$2 == "active" && $3 == "idle"' | wc -l)" = "$1" ] && [ "$(units | wc -l)" = "$1" ]; }
 primary() { units | awk '$NF == "Primary" { print $1 }'; }
+leader() { juju status 2>/dev/null | awk '$1 ~ /^postgresql\/[0-9]+\*$/ { sub(/\*/, "", $1); print $1 }'; }
 replicas() { units | awk -v primary="$PRIMARY" '$1 != primary { print $1 }'; }
 address() { units | awk -v unit="$1" '$1 == unit { print $5 }'; }
 addresses() { units | awk '{ print $5 }'; }
@@ -106,15 +109,28 @@ until_so() {
     done
 }
 
+# From now on this unit is the primary.
+primary_is() {
+    PRIMARY=$1
+    SOCKET=$(juju exec --unit "$PRIMARY" -- sh -c 'storage-get -s "$(storage-list pgdata)" location')/run
+}
 # On the primary, as the machine's own root.
 sql() { juju exec --unit "$PRIMARY" -- psql -h "$SOCKET" -U operator -d postgres -Atqc "$1"; }
-checksum() { sql "SELECT count(*) || ' rows, ' || md5(string_agg(id || ':' || v, ',' ORDER BY id)) FROM demo"; }
+CHECKSUM="SELECT count(*) || ' rows, ' || md5(string_agg(id || ':' || v, ',' ORDER BY id)) FROM demo"
+checksum() { sql "$CHECKSUM"; }
 
 # Over TCP with the password of the day: to each unit.
 lets_in() {
     local address
     for address in $(addresses); do
         PGPASSWORD=$OPERATOR psql -h "$address" -U operator -d postgres -Atqc 'SELECT 1' >/dev/null 2>&1 || return 1
+    done
+}
+# Every unit has these rows.
+all_have() {
+    local address
+    for address in $(addresses); do
+        [ "$(PGPASSWORD=$OPERATOR psql -h "$address" -U operator -d postgres -Atqc "$CHECKSUM" 2>&1)" = "$1" ] || return 1
     done
 }
 # The certificate of each unit is one of the authority's, for its address.
@@ -157,17 +173,57 @@ start_client() {
 }
 session_lives() { kill -0 "$SESSION_PID" 2>/dev/null; }
 stop_client() {
-    [ -n "$SESSION_PID" ] || return 0
+    [ -n "$LOOP_PID" ] || return 0
     touch "$HOME_DIR/client/stop"
-    kill "$SESSION_PID" 2>/dev/null
-    wait "$SESSION_PID" "$LOOP_PID" 2>/dev/null
+    [ -z "$SESSION_PID" ] || kill "$SESSION_PID" 2>/dev/null
+    wait ${SESSION_PID:+"$SESSION_PID"} "$LOOP_PID" 2>/dev/null
     SESSION_PID=
+    LOOP_PID=
 }
 no_write_failed() { [ ! -s "$HOME_DIR/client/failed" ] || { head -n 5 "$HOME_DIR/client/failed"; return 1; }; }
 all_writes_are_there() { [ "$(sql "SELECT count(*) FROM writes WHERE how = 'new'")" = "$(wc -l < "$HOME_DIR/client/done")" ]; }
 # Of both sessions, from one write to the next; 0.2 s of it are the client's own.
 longest_pause() {
     sql "SELECT round(max(extract(epoch FROM gap)), 1) FROM (SELECT at - lag(at) OVER (PARTITION BY how ORDER BY at) AS gap FROM writes) gaps"
+}
+
+# A client that knows all units and writes to the one that takes writes: after a
+# restore that may be another. It notes when each write was acknowledged.
+start_client_of_all() {
+    local to
+    to="host=$(addresses | paste -sd ,) user=app password=app dbname=postgres connect_timeout=2 target_session_attrs=read-write"
+    rm -f "$HOME_DIR/client/stop"
+    : > "$HOME_DIR/client/acknowledged"
+    while [ ! -e "$HOME_DIR/client/stop" ]; do
+        if psql "$to" -qc "INSERT INTO writes (how) VALUES ('all')" 2>/dev/null; then
+            date +%s.%N >> "$HOME_DIR/client/acknowledged"
+        fi
+        sleep 0.2
+    done &
+    LOOP_PID=$!
+}
+acknowledged() { wc -l < "$HOME_DIR/client/acknowledged"; }
+is_served() { [ "$(acknowledged)" -gt "$1" ]; }
+# From one acknowledged write to the next, since write number $1.
+longest_wait() {
+    tail -n "+$1" "$HOME_DIR/client/acknowledged" |
+        awk 'NR > 1 && $1 - last > most { most = $1 - last } { last = $1 } END { printf "%.1f", most }'
+}
+
+# replaced TITLE ACTION...: an action that replaces the data of the running cluster,
+# under the client. The unit that it runs on, the leader, is the primary afterwards.
+replaced() {
+    local title=$1 from
+    shift
+    until_so 30 is_served 1
+    from=$(acknowledged)
+    step "$title" works juju run --wait=15m postgresql/leader "$@"
+    OLD_DATA=$(value old-data)
+    primary_is "$(leader)"
+    step "clients write again" until_so 60 is_served $(($(acknowledged) + 5))
+    WAIT=$(longest_wait "$from")
+    echo "  the client waited $WAIT s"
+    step "it waited less than 30 s" awk -v wait="$WAIT" 'BEGIN { exit !(wait != "" && wait < 30) }'
 }
 
 say "A model, an object storage with TLS, a PostgreSQL cluster of three units"
@@ -179,8 +235,7 @@ step "three units are active and idle" until_so 240 at_rest 3
 run juju status
 PRIMARY=$(primary)
 step "one of them is the primary" test -n "$PRIMARY"
-STORAGE=$(juju exec --unit "$PRIMARY" -- sh -c 'storage-get -s "$(storage-list pgdata)" location')
-SOCKET=$STORAGE/run
+primary_is "$PRIMARY"
 
 say "A client, which writes to $PRIMARY over TCP from now on, five times a second"
 sql "CREATE ROLE app LOGIN PASSWORD 'app'; CREATE TABLE writes (how text, at timestamptz DEFAULT clock_timestamp()); GRANT INSERT ON writes TO app" >/dev/null
@@ -252,12 +307,6 @@ step "an unknown type is refused" eval 'refused juju run postgresql/leader creat
 step "list-backups shows six" eval 'run juju run postgresql/leader list-backups && test "$(grep -c "| finished |" <<<"$OUT")" = 6'
 step "and as JSON" eval 'run juju run postgresql/leader list-backups format=json && says "$ID"'
 
-say "Restore needs one unit, for now: three refuse it, and say what to do"
-step "refused with three units" eval 'refused juju run --wait=15m postgresql/leader restore "backup-id=$ID" && says "more than one unit" && says "juju remove-unit"'
-# shellcheck disable=SC2046
-step "remove the replicas" run juju remove-unit --no-prompt $(replicas)
-step "one unit is left" until_so 120 at_rest 1
-
 say "The client, which wrote all the time"
 step "the session that began with the cluster is still there" session_lives
 stop_client
@@ -267,26 +316,41 @@ PAUSE=$(longest_pause)
 echo "  $(sql "SELECT count(*) FROM writes") writes, none failed, the longest pause between two: $PAUSE s"
 step "it was never kept waiting for more than 5 s" awk -v pause="$PAUSE" 'BEGIN { exit !(pause != "" && pause <= 5) }'
 
-say "An accident"
+say "An accident, and clients that go on writing"
 sql "DELETE FROM demo WHERE id > 10" >/dev/null
-echo "  demo: $(checksum)"
+ACCIDENT=$(checksum)
+echo "  demo: $ACCIDENT"
+start_client_of_all
+echo "  a client that knows all three units"
 step "an unknown backup-id" eval 'refused juju run --wait=15m postgresql/leader restore backup-id=2001-01-01T00:00:00Z && says "Invalid backup-id"'
 
-say "Restore the incremental backup that a replica made"
-step "restore" works juju run --wait=15m postgresql/leader restore "backup-id=$ID"
-step "the old data is kept aside" test -d "$(value old-data)"
-AFTER=$(checksum)
-echo "  demo: $AFTER"
-step "every row is as it was at the backup" test "$AFTER" = "$SUM"
+say "Restore the incremental backup that a replica made: the running cluster, all three units"
+replaced "restore" restore "backup-id=$ID"
+step "the old data is kept aside" test -d "$OLD_DATA"
+echo "  demo: $(checksum)"
+step "every row is as it was at the backup, on every unit" until_so 60 all_have "$SUM"
 step "the passwords are the present ones, not those of the backup" lets_in
 step "clients see its certificate" shows_certificates
-
-say "Life goes on: writes, the next backup, three units"
 step "it takes writes" sql "INSERT INTO demo VALUES (999999, 'after the restore')"
-step "the next full backup" works juju run postgresql/leader create-backup
-step "grow to three units again" run juju add-unit postgresql -n 2
+RESTORED=$(checksum)
+echo "  demo: $RESTORED"
+
+say "It was the wrong backup: undo it, without copying"
+replaced "undo-restore" undo-restore
+step "what was written since the restore is kept aside" test -d "$OLD_DATA"
+echo "  demo: $(checksum)"
+step "every row is as it was before the restore, on every unit" until_so 60 all_have "$ACCIDENT"
+
+say "It was the right one after all: undo the undo"
+replaced "undo-restore once more" undo-restore
+echo "  demo: $(checksum)"
+step "every row is as it was before the undo, on every unit" until_so 60 all_have "$RESTORED"
+stop_client
+
+say "Life goes on: the next backups, three units with TLS"
 step "three units are active and idle, with TLS" until_so 180 tls_is_on 3
-step "a backup from one of the new ones" works juju run "$(replicas | tail -n 1)" create-backup type=incremental
+step "the next full backup" as_told juju run postgresql/leader create-backup
+step "an incremental backup from a replica" works juju run "$(replicas | tail -n 1)" create-backup type=incremental
 run juju status
 
 say "Summary"

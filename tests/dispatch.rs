@@ -373,9 +373,11 @@ mod actions {
         let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("actions.yaml")).unwrap();
         let actions: Value = serde_yaml::from_str(&text).unwrap();
         for (name, action) in actions.as_object().unwrap() {
-            let schemas = action["params"].as_object().unwrap();
+            let none = serde_json::Map::new();
+            let schemas = action["params"].as_object().unwrap_or(&none);
             let refused = fails(name, json!({"no such parameter": 1}));
             let taken = refused.split_once("It takes: ").map(|(_, names)| names.split(", ").collect::<BTreeSet<_>>());
+            let taken = if refused.ends_with(". It takes none") { Some(BTreeSet::new()) } else { taken };
             assert_eq!(
                 taken,
                 Some(schemas.keys().map(String::as_str).collect()),
@@ -399,6 +401,8 @@ mod actions {
     fn bad_parameters_are_refused_by_name() {
         let long = "x".repeat(1 << 20);
         let kinds = "Possible values: full, differential, incremental.";
+        let takes =
+            "backup-id, restore-to-time, restore-to-lsn, restore-to-xid, restore-to-name, timeline, exclusive, dry-run";
         #[rustfmt::skip]
         let table = [
             ("create-backup", json!({"type": "tar"}),                  format!("Invalid backup type: tar. {kinds}")),
@@ -415,9 +419,14 @@ mod actions {
             ("restore",       json!({"backup-id": {"a": 1}}),          "parameter `backup-id` of restore must be text".to_owned()),
             ("restore",       json!({"backup-id": "x\ny"}),            "parameter `backup-id` of restore has a line break or control character".to_owned()),
             ("restore",       json!({"backup-id": long}),              "parameter `backup-id` of restore is too long".to_owned()),
-            ("restore",       json!({"backup_id": "x"}),               "restore has no parameter `backup_id`. It takes: backup-id".to_owned()),
-            ("restore",       json!({"a\nb\u{1b}\u{0}": "x"}),         "restore has no parameter `a\\nb\\u{1b}\\0`. It takes: backup-id".to_owned()),
-            ("restore",       json!({long.clone(): "x"}),              format!("restore has no parameter `{}`. It takes: backup-id", "x".repeat(60))),
+            ("restore",       json!({"restore-to-name": "x\ny"}),      "parameter `restore-to-name` of restore has a line break or control character".to_owned()),
+            ("restore",       json!({"restore-to-time": long}),        "parameter `restore-to-time` of restore is too long".to_owned()),
+            ("restore",       json!({"timeline": [1]}),                "parameter `timeline` of restore must be a number".to_owned()),
+            ("restore",       json!({"exclusive": "yes"}),             "parameter `exclusive` of restore must be true or false".to_owned()),
+            ("restore",       json!({"dry-run": 1}),                   "parameter `dry-run` of restore must be true or false".to_owned()),
+            ("restore",       json!({"backup_id": "x"}),               format!("restore has no parameter `backup_id`. It takes: {takes}")),
+            ("restore",       json!({"a\nb\u{1b}\u{0}": "x"}),         format!("restore has no parameter `a\\nb\\u{{1b}}\\0`. It takes: {takes}")),
+            ("restore",       json!({long.clone(): "x"}),              format!("restore has no parameter `{}`. It takes: {takes}", "x".repeat(60))),
         ];
         for (name, given, want) in table {
             assert_eq!(fails(name, given), want);
@@ -436,7 +445,7 @@ mod actions {
     fn an_action_that_does_not_exist_is_refused_with_those_that_do() {
         assert_eq!(
             fails("drop-database", json!({})),
-            "there is no action `drop-database`. Try: create-backup, list-backups, restore"
+            "there is no action `drop-database`. Try: create-backup, list-backups, restore, undo-restore"
         );
     }
 
@@ -496,6 +505,8 @@ mod actions {
                  sets them up: juju status). See juju status for the state of the unit, and run the action again once it \
                  is active."
             }
+            // Old data needs no repository.
+            "undo-restore" => "There is no restore to undo. list-backups shows what can be restored instead",
             "restore" => {
                 "Relation with s3-integrator charm missing, cannot create/restore backup. Set bucket, access-key and \
                  secret-key of the object storage and relate it: juju integrate postgresql s3-integrator"

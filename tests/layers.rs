@@ -33,6 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("observe",  &[LOWER]),
     ("repository", &[LOWER]),
     ("actions",  &[LOWER]),
+    ("service",  &[LOWER]),
     ("hooks",    &[LOWER]),
     ("cli",      &[LOWER]),
     ("dispatch", &[LOWER]),

@@ -19,6 +19,7 @@ mod scenarios {
     #[allow(dead_code, reason = "shared with tests/cluster.rs")]
     pub mod harness;
     pub mod hostile;
+    pub mod point_in_time;
     pub mod repository;
     pub mod restore;
     pub mod schema;
@@ -32,7 +33,8 @@ mod scenarios {
 }
 
 use scenarios::{
-    backup, broken_backup, broken_restore, hostile, repository, restore, secrets, stage, system_users, teardown, world,
+    backup, broken_backup, broken_restore, hostile, point_in_time, repository, restore, secrets, stage, system_users,
+    teardown, world,
 };
 
 type Scenario = (&'static str, fn(&'static world::World));
@@ -71,6 +73,10 @@ const SCENARIOS: &[Scenario] = &[
     ("a restore killed while directories change places loses nothing",                  broken_restore::killed_switching),
     ("a restore killed while Patroni takes over loses nothing",                         broken_restore::killed_adopting),
     ("a restore killed, and killed again while it is put back, loses nothing",          broken_restore::killed_twice),
+    ("a restore to a time, position, transaction or name brings back exactly that",     point_in_time::exact),
+    ("a time behind the last commit is the end of WAL, archived first",                 point_in_time::idle),
+    ("a plan of a restore changes nothing, and nonsense is refused by name",            point_in_time::dry_run),
+    ("a gap in the archive refuses what lies behind it and names what does not",        point_in_time::gap),
     ("the repository of another cluster is refused, and another path heals",            repository::of_another_cluster),
     ("no secret is in any output, log, process or readable file",                       secrets::nowhere),
     ("a removed application leaves no process",                                         teardown::application),

@@ -60,7 +60,7 @@ async fn decide(agent: &Agent, kind: BackupKind) -> Result<(BackupPlan, RunningR
         BackupKind::Full => Observed::unknown("not asked for"),
         _ => observe::catalog(agent).await,
     };
-    let facts = observe::facts(agent, super::restore::under_way(agent), &catalog).await;
+    let facts = observe::facts(agent, super::restore::under_way(agent).await, &catalog).await;
     let plan = policy::plan_backup(&facts, kind)?;
     let random = environment::random_hex(16).map_err(|error| AgentError::fault("naming the request", error))?;
     let request = format!("{}-{random}", agent.unit.member());

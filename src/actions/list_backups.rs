@@ -1,9 +1,13 @@
 //! list-backups: finished, failed and running backups of the repository.
 
+use std::collections::BTreeMap;
+
 use super::Results;
+use super::archive::{self, Reader};
 use crate::agent::{Agent, BackupNote};
 use crate::juju::Juju;
-use crate::model::{AgentError, Catalog, error_chain};
+use crate::model::{AgentError, Archives, Catalog, Observed, TimelineHistory, WalMarks, WalSegment, error_chain};
+use crate::policy::{self, RecoveryWindow};
 use crate::report::{self, Listing};
 use crate::store::failed_runs;
 
@@ -31,8 +35,9 @@ pub async fn list_backups(agent: &Agent, format: ListFormat) -> Result<Results, 
         ListFormat::Table => report::table::backups(&listing),
         ListFormat::Json => report::json::backups(&listing).to_string(),
     };
+    let window = ("recovery-window".to_owned(), report::window::lines(&listing.window));
     if Juju::fits_a_result(&text) {
-        return Ok(vec![("backups".to_owned(), text)]);
+        return Ok(vec![("backups".to_owned(), text), window]);
     }
     // Juju captures standard output with no such limit, as result `stdout`.
     println!("{text}");
@@ -41,7 +46,7 @@ pub async fn list_backups(agent: &Agent, format: ListFormat) -> Result<Results, 
         ListFormat::Table => text,
         ListFormat::Json => serde_json::json!({"version": 1, "truncated": true, "backups": []}).to_string(),
     };
-    Ok(vec![("backups".to_owned(), shown), ("note".to_owned(), note)])
+    Ok(vec![("backups".to_owned(), shown), ("note".to_owned(), note), window])
 }
 
 async fn listing(agent: &Agent) -> Result<Listing, AgentError> {
@@ -64,14 +69,15 @@ async fn listing(agent: &Agent) -> Result<Listing, AgentError> {
     let failed = failed_runs(&store, &agent.stanza, FAILED_SHOWN).await;
     let failed = failed.map_err(|error| AgentError::fault("reading the repository", error))?;
     let catalog = engine.catalog().await.map_err(|error| AgentError::fault("reading the catalog", error))?;
-    let histories = histories(agent, &catalog).await?;
+    let archives = archives(agent, &catalog).await?;
+    let window = recovery_window(agent, &catalog, &archives).await;
     let running = engine.running_backup().await.map_err(|error| AgentError::fault("asking the engine", error))?;
     let kind = super::backup_journal::read(agent)?;
     Ok(Listing {
         bucket: settings.bucket,
         path: settings.path,
         stanza: agent.stanza.clone(),
-        backups: catalog.backups,
+        backups: catalog.backups.clone(),
         failed,
         running: match running.zip(kind.filter(|record| record.failed.is_none())) {
             Some((running, record)) => Some(report::Running {
@@ -81,7 +87,8 @@ async fn listing(agent: &Agent) -> Result<Listing, AgentError> {
             }),
             None => elsewhere(agent).await,
         },
-        histories,
+        histories: histories(&archives),
+        window,
     })
 }
 
@@ -93,11 +100,41 @@ async fn elsewhere(agent: &Agent) -> Option<report::Running> {
     Some(report::Running { kind, started, percent_hundredths })
 }
 
+async fn archives(agent: &Agent, catalog: &Catalog) -> Result<Archives, AgentError> {
+    if catalog.stanza_exists { archive::archives(agent).await } else { Ok(Archives::default()) }
+}
+
 /// Timelines begin with a restore or a failover; the first one has no history.
-async fn histories(agent: &Agent, catalog: &Catalog) -> Result<Vec<crate::model::TimelineHistory>, AgentError> {
-    if !catalog.stanza_exists {
-        return Ok(Vec::new());
+fn histories(archives: &Archives) -> Vec<TimelineHistory> {
+    let mut histories: Vec<_> = archives.values().flat_map(|archive| archive.histories.iter().copied()).collect();
+    histories.sort_by_key(|history| (history.created, history.timeline));
+    histories
+}
+
+/// Of this database. Only where a gap is, WAL is read, to tell the last instant before it.
+async fn recovery_window(agent: &Agent, catalog: &Catalog, archives: &Archives) -> Observed<RecoveryWindow> {
+    const GAPS: usize = 4;
+    let (present, size) = match archive::present(agent).await {
+        Ok((timeline, size)) => (Some(timeline), size),
+        Err(error) => return Observed::unknown(error_chain(&error)),
+    };
+    let id = catalog.archive_id.clone().unwrap_or_default();
+    let timelines = archive::timelines(agent, &id, archives.get(&id).cloned().unwrap_or_default(), present, size).await;
+    let window = policy::recovery_window(catalog, &id, &timelines, &BTreeMap::new());
+    let ends = policy::before_gaps(&window, &timelines);
+    let marks = match ends.is_empty() {
+        true => BTreeMap::new(),
+        false => read(agent, ends.into_iter().rev().take(GAPS)).await,
+    };
+    Observed::Known(policy::recovery_window(catalog, &id, &timelines, &marks))
+}
+
+async fn read(agent: &Agent, segments: impl Iterator<Item = WalSegment>) -> BTreeMap<WalSegment, Observed<WalMarks>> {
+    let mut marks = BTreeMap::new();
+    // Without a place to read them in, ends are less exact.
+    let Ok(reader) = Reader::new(agent) else { return marks };
+    for segment in segments {
+        marks.insert(segment, reader.read(segment).await);
     }
-    let histories = agent.engine().archive_timeline_history().await;
-    histories.map_err(|error| AgentError::fault("listing timelines", error))
+    marks
 }

@@ -1,5 +1,6 @@
 //! One file an action: parse the parameters, observe, ask policy, act, report.
 
+mod archive;
 mod backup_journal;
 mod create_backup;
 mod list_backups;
@@ -21,10 +22,10 @@ use crate::sys::files;
 pub use create_backup::create_backup;
 pub use list_backups::{ListFormat, list_backups};
 pub use output::{Progress, Results};
-pub use restore::restore;
+pub use restore::{Mode, restore, undo_restore};
 
 /// Every action of actions.yaml.
-pub const NAMES: [&str; 3] = ["create-backup", "list-backups", "restore"];
+pub const NAMES: [&str; 4] = ["create-backup", "list-backups", "restore", "undo-restore"];
 
 /// Runs one action. Whatever fails becomes the action's message: an error here
 /// means that even Juju could not be told.
@@ -58,10 +59,15 @@ async fn perform(vars: &Vars, context: &Context, juju: &Juju, name: &str) -> Res
         }
         "list-backups" => list_backups(&agent, params.format()?).await,
         "restore" => {
-            let (id, is_leader) = (params.backup_id()?, juju.is_leader().await);
+            let (asked, mode, is_leader) = (params.target()?, params.mode()?, juju.is_leader().await);
             let is_leader = is_leader.map_err(|error| AgentError::fault("asking Juju who the leader is", error))?;
-            while_shown(juju, "restoring backup", restore(&mut agent, &progress, id.as_deref(), is_leader)).await
+            let restore = restore(&mut agent, &progress, &asked, is_leader, mode);
+            match mode {
+                Mode::DryRun => restore.await,
+                Mode::Restore => while_shown(juju, "restoring backup", restore).await,
+            }
         }
+        "undo-restore" => while_shown(juju, "undoing a restore", undo_restore(&mut agent, &progress)).await,
         _ => Err(AgentError::refused(format!("there is no action `{name}`"), format!("Try: {}", NAMES.join(", ")))),
     }
 }
@@ -115,6 +121,11 @@ async fn load(vars: &Vars, context: &Context, juju: &Juju, storage: PathBuf) -> 
 /// answers keeps everything else back.
 pub async fn settle_restore(agent: &mut Agent) -> Vec<crate::policy::status::Condition> {
     restore::after_crash(agent).await
+}
+
+/// This unit's part in a restore that another unit drives.
+pub mod parts {
+    pub use super::restore::{due, follow, own_is_open, seal_if_asked, take_over};
 }
 
 /// A backup that was broken off is told to the repository.

@@ -4,7 +4,9 @@
 use serde_json::Value;
 
 use super::ListFormat;
+use super::restore::Mode;
 use crate::model::{AgentError, BackupKind};
+use crate::policy::restore::Typed;
 
 pub(super) struct Params {
     action: String,
@@ -18,7 +20,16 @@ fn known(action: &str) -> &'static [&'static str] {
     match action {
         "create-backup" => &["type"],
         "list-backups" => &["format"],
-        "restore" => &["backup-id"],
+        "restore" => &[
+            "backup-id",
+            "restore-to-time",
+            "restore-to-lsn",
+            "restore-to-xid",
+            "restore-to-name",
+            "timeline",
+            "exclusive",
+            "dry-run",
+        ],
         _ => &[],
     }
 }
@@ -27,10 +38,9 @@ impl Params {
     pub fn of(action: &str, given: Value) -> Result<Self, AgentError> {
         let unknown = given.as_object().into_iter().flatten().find(|(key, _)| !known(action).contains(&key.as_str()));
         match unknown {
-            Some((key, _)) => Err(AgentError::refused(
-                format!("{action} has no parameter `{}`", shown(key)),
-                format!("It takes: {}", known(action).join(", ")),
-            )),
+            Some((key, _)) => {
+                Err(AgentError::refused(format!("{action} has no parameter `{}`", shown(key)), takes(action)))
+            }
             None => Ok(Self { action: action.to_owned(), given }),
         }
     }
@@ -63,8 +73,46 @@ impl Params {
         }
     }
 
-    pub fn backup_id(&self) -> Result<Option<String>, AgentError> {
-        Ok(self.text("backup-id")?.map(str::to_owned))
+    /// Where to restore to, as typed.
+    pub fn target(&self) -> Result<Typed, AgentError> {
+        let text = |name: &str| Ok::<_, AgentError>(self.text(name)?.map(str::to_owned));
+        Ok(Typed {
+            backup_id: text("backup-id")?,
+            time: text("restore-to-time")?,
+            lsn: text("restore-to-lsn")?,
+            xid: self.number("restore-to-xid")?,
+            name: text("restore-to-name")?,
+            timeline: self.number("timeline")?,
+            exclusive: self.flag("exclusive")?,
+        })
+    }
+
+    pub fn mode(&self) -> Result<Mode, AgentError> {
+        Ok(if self.flag("dry-run")? { Mode::DryRun } else { Mode::Restore })
+    }
+
+    /// Juju makes a number of what looks like one.
+    fn number(&self, name: &str) -> Result<Option<String>, AgentError> {
+        match &self.given[name] {
+            Value::Number(number) => Ok(Some(number.to_string())),
+            Value::Null | Value::String(_) => Ok(self.text(name)?.map(str::to_owned)),
+            _ => Err(AgentError::refused(format!("parameter `{name}` of {} must be a number", self.action), "")),
+        }
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, AgentError> {
+        match &self.given[name] {
+            Value::Null => Ok(false),
+            Value::Bool(flag) => Ok(*flag),
+            _ => Err(AgentError::refused(format!("parameter `{name}` of {} must be true or false", self.action), "")),
+        }
+    }
+}
+
+fn takes(action: &str) -> String {
+    match known(action) {
+        [] => "It takes none".to_owned(),
+        names => format!("It takes: {}", names.join(", ")),
     }
 }
 
@@ -100,6 +148,23 @@ mod tests {
     #[test]
     fn an_unknown_parameter_is_named() {
         let error = Params::of("restore", json!({"backup_id": "x"})).err().unwrap();
-        assert_eq!(error.explain(), "restore has no parameter `backup_id`. It takes: backup-id");
+        assert_eq!(
+            error.explain(),
+            "restore has no parameter `backup_id`. It takes: backup-id, restore-to-time, restore-to-lsn, restore-to-xid, restore-to-name, timeline, exclusive, dry-run"
+        );
+    }
+
+    #[test]
+    fn numbers_may_come_as_such_and_flags_are_no_text() {
+        let target = |value: Value| Params::of("restore", value).and_then(|params| params.target());
+        let typed = target(json!({"restore-to-xid": 736, "timeline": "0x10", "exclusive": true})).unwrap();
+        assert_eq!(
+            (typed.xid.as_deref(), typed.timeline.as_deref(), typed.exclusive),
+            (Some("736"), Some("0x10"), true)
+        );
+        let error = target(json!({"exclusive": "yes"})).err().unwrap();
+        assert_eq!(error.explain(), "parameter `exclusive` of restore must be true or false");
+        let error = target(json!({"restore-to-lsn": 3})).err().unwrap();
+        assert_eq!(error.explain(), "parameter `restore-to-lsn` of restore must be text");
     }
 }

@@ -2,6 +2,7 @@
 
 mod backup_claim;
 mod reach;
+mod restore_order;
 mod tls_file;
 mod turn;
 mod unit_file;
@@ -18,6 +19,7 @@ use crate::sys::process::{OsUser, Runner};
 use crate::sys::services::Services;
 
 pub use backup_claim::{BackupClaim, BackupNote};
+pub use restore_order::{Held as HeldClaim, RestoreKeys, Told};
 pub use tls_file::{Held, Request, TlsFile};
 pub use turn::Turn;
 pub use unit_file::{RepositoryRecord, UnitFile};

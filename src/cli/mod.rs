@@ -9,6 +9,7 @@ use crate::actions::{self, ListFormat, Progress, Results};
 use crate::agent::{Agent, UnitFile, take_lock};
 use crate::cluster::Layout;
 use crate::model::{AgentError, BackupKind};
+use crate::service;
 use crate::sys::environment::Vars;
 
 /// Backup and restore of a PostgreSQL unit. Started by Juju it needs no argument;
@@ -37,6 +38,13 @@ enum Command {
         unit_dir: PathBuf,
         #[arg(long, value_enum, default_value = "table")]
         format: Format,
+    },
+    /// Listen for what other units need of this one; the charm starts it
+    #[command(hide = true)]
+    UnitService {
+        /// The unit's storage folder (storage-get location)
+        #[arg(long)]
+        unit_dir: PathBuf,
     },
 }
 
@@ -77,6 +85,7 @@ pub async fn run(vars: &Vars, args: Vec<String>) -> u8 {
 fn show(key: &str, value: &str) {
     match key {
         "backups" => println!("{value}"),
+        key if value.contains('\n') => println!("{key}:\n{value}"),
         key => println!("{key}: {value}"),
     }
 }
@@ -99,8 +108,12 @@ async fn perform(vars: &Vars, command: Command) -> Result<Results, AgentError> {
                 Format::Table => ListFormat::Table,
                 Format::Json => ListFormat::Json,
             };
-            actions::list_backups(&load(vars, unit_dir)?, format).await
+            let mut results = actions::list_backups(&load(vars, unit_dir)?, format).await?;
+            // One document and nothing else.
+            results.retain(|(key, _)| format == ListFormat::Table || key == "backups");
+            Ok(results)
         }
+        Command::UnitService { unit_dir } => service::run(vars, unit_dir).await,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::model::{Timeline, WalSegmentSize};
+use crate::model::{Lsn, Timeline, WalSegmentSize};
 use crate::sys::process::{Invocation, OsUser, ProcessError, Runner};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct ControlData {
     pub state: ClusterState,
     /// Timeline of the latest checkpoint.
     pub timeline: Timeline,
+    /// Where that checkpoint's record begins; of a primary that was shut down, its last.
+    pub checkpoint: Lsn,
     pub wal_segment_size: WalSegmentSize,
     pub checksums: bool,
 }
@@ -59,6 +61,7 @@ fn parse(text: &str) -> Result<ControlData, ControlDataError> {
             .ok_or(ControlDataError::Missing(name))
     };
     let number = |name: &'static str| value(name)?.parse::<u64>().map_err(|_| ControlDataError::Missing(name));
+    const CHECKPOINT: &str = "Latest checkpoint location";
     const SEGMENT: &str = "Bytes per WAL segment";
     Ok(ControlData {
         system_id: number("Database system identifier")?,
@@ -68,6 +71,7 @@ fn parse(text: &str) -> Result<ControlData, ControlDataError> {
             other => ClusterState::Other(other.to_owned()),
         },
         timeline: Timeline(number("Latest checkpoint's TimeLineID")? as u32),
+        checkpoint: value(CHECKPOINT)?.parse().map_err(|_| ControlDataError::Missing(CHECKPOINT))?,
         wal_segment_size: WalSegmentSize::from_bytes(number(SEGMENT)?).ok_or(ControlDataError::Missing(SEGMENT))?,
         checksums: number("Data page checksum version")? > 0,
     })
@@ -80,6 +84,7 @@ mod tests {
     const SAMPLE: &str = "pg_control version number:            1300
 Database system identifier:           7710799120774009801
 Database cluster state:               shut down
+Latest checkpoint location:           0/3000028
 Latest checkpoint's TimeLineID:       18
 Bytes per WAL segment:                16777216
 Data page checksum version:           1
@@ -89,6 +94,7 @@ Data page checksum version:           1
     fn the_lines_that_matter_are_read_and_the_id_keeps_all_its_digits() {
         let got = parse(SAMPLE).unwrap();
         assert_eq!(got.system_id, 7_710_799_120_774_009_801);
+        assert_eq!(got.checkpoint, Lsn(0x300_0028));
         assert_eq!((got.state, got.timeline, got.checksums), (ClusterState::ShutDown, Timeline(18), true));
     }
 

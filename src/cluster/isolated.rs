@@ -1,7 +1,7 @@
 //! A server nobody can reach: it recovers restored data on a socket of its own,
 //! takes no client, archives nothing, and dies with us.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::control_data::{ClusterState, ControlData, ControlDataError};
 use super::postgres::{Postgres, SqlError};
 use super::shutdown::StopError;
-use crate::model::Role;
+use crate::model::{Role, Timeline};
 use crate::sys::files::{self, Access};
 use crate::sys::process::{Invocation, OsUser, ProcessError, Runner, Running};
 
@@ -74,6 +74,11 @@ impl Isolated {
             ("primary_slot_name", String::new()),
             ("synchronous_standby_names", String::new()),
             ("logging_collector", "off".to_owned()),
+            // How recovery ended is read in its log, whatever the backup's settings are.
+            ("log_destination", "stderr".to_owned()),
+            ("log_min_messages", "warning".to_owned()),
+            ("lc_messages", "C".to_owned()),
+            ("timezone", "UTC".to_owned()),
             ("cluster_name", "restore".to_owned()),
             ("hot_standby", "on".to_owned()),
             // A copy must not take its publisher's place.
@@ -83,6 +88,10 @@ impl Isolated {
     }
 
     pub fn start(&self) -> Result<RunningServer<'_>, IsolatedError> {
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, more: &[String]) -> Result<RunningServer<'_>, IsolatedError> {
         files::remove_folder(&self.scratch)?;
         files::make_folder_for_readers(&self.scratch, &self.user)?;
         files::make_folder(&self.socket(), Some(&self.user), 0o700)?;
@@ -96,12 +105,67 @@ impl Isolated {
         let mut invocation = Invocation::new("postgres")
             .args(["-D", &self.data.display().to_string()])
             .args(self.settings())
+            .args(more.iter().cloned())
             .env("TZ", "UTC")
             .env("LC_ALL", "C.UTF-8")
             .as_user(&self.user)
             .dies_with_us();
         invocation.output_to = Some(self.log());
         Ok(RunningServer { place: self, process: self.runner.start(&invocation)? })
+    }
+
+    /// Starts data that was shut down and gives it a timeline of its own, above all that
+    /// `history_command` (a `restore_command` that answers history files and nothing else)
+    /// knows: of an era that was left meanwhile nothing is replayed.
+    pub async fn start_beyond(&self, history_command: &str) -> Result<(RunningServer<'_>, Postgres), IsolatedError> {
+        self.make_standby().await?;
+        let options = [
+            ("recovery_target_timeline", "current"),
+            ("restore_command", history_command),
+            ("recovery_target", ""),
+            ("recovery_target_lsn", ""),
+            ("recovery_target_name", ""),
+            ("recovery_target_time", ""),
+            ("recovery_target_xid", ""),
+        ];
+        let options = options.map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]).concat();
+        let mut server = self.start_with(&options)?;
+        server.promote().await?;
+        let session = server.recovered().await?;
+        Ok((server, session))
+    }
+
+    /// A timeline of the running cluster whose history is not archived yet is none that is free.
+    pub async fn learn_histories(&self, of_cluster: &Path) -> Result<(), IsolatedError> {
+        let (from, to) = (of_cluster.join("pg_wal"), self.data.join("pg_wal"));
+        if !files::exists(&from) {
+            return Ok(());
+        }
+        let (from, to) = (from.display().to_string(), to.display().to_string());
+        let copy = ["-maxdepth", "1", "-name", "*.history", "-exec", "cp", "-n", "-t", &to, "{}", "+"];
+        self.as_user(Invocation::new("find").args([from.as_str()]).args(copy)).await
+    }
+
+    async fn make_standby(&self) -> Result<(), IsolatedError> {
+        let signal = self.data.join("standby.signal").display().to_string();
+        self.as_user(Invocation::new("touch").args(["--", &signal])).await
+    }
+
+    /// Histories of timelines that it had before are not archived once more: a number may
+    /// have been given to another since, and the archive takes no second file of a name.
+    pub async fn forget_old_histories(&self, present: Timeline) -> Result<(), IsolatedError> {
+        let folder = self.data.join("pg_wal/archive_status").display().to_string();
+        let present = format!("{:08X}.history.ready", present.0);
+        let find = ["-maxdepth", "1", "-name", "*.history.ready", "!", "-name", &present, "-delete"];
+        self.as_user(Invocation::new("find").args([folder.as_str()]).args(find)).await
+    }
+
+    async fn as_user(&self, step: Invocation) -> Result<(), IsolatedError> {
+        let output = self.runner.run(&step.as_user(&self.user).within(Duration::from_secs(60))).await?;
+        match output.success() {
+            true => Ok(()),
+            false => Err(IsolatedError::Tidy(output.last_line().to_owned())),
+        }
     }
 
     /// A server that a killed agent left behind would hold the data: end it.
@@ -117,9 +181,13 @@ impl Isolated {
         self.scratch.join("server.log")
     }
 
+    /// All that it has logged.
+    pub fn said(&self) -> String {
+        files::read(&self.log()).ok().flatten().unwrap_or_default()
+    }
+
     fn last_words(&self) -> String {
-        let text = files::read(&self.log()).ok().flatten().unwrap_or_default();
-        fatal_lines(&text)
+        fatal_lines(&self.said())
     }
 
     pub fn remove_scratch(&self) -> std::io::Result<()> {
@@ -137,6 +205,19 @@ impl RunningServer<'_> {
             }
             if let Some(session) = self.promoted().await {
                 return Ok(session);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Promotes it as soon as it answers.
+    async fn promote(&mut self) -> Result<(), IsolatedError> {
+        loop {
+            if !self.process.is_running() {
+                return Err(IsolatedError::Ended(self.place.last_words()));
+            }
+            if let Ok(session) = Postgres::connect(&self.place.socket(), "postgres").await {
+                return Ok(session.promote().await?);
             }
             tokio::time::sleep(POLL).await;
         }
@@ -200,10 +281,7 @@ impl Isolated {
             Invocation::new("rm").args(["-f", "--"]).args(leftovers),
         ];
         for step in steps {
-            let output = self.runner.run(&step.as_user(&self.user).within(Duration::from_secs(60))).await?;
-            if !output.success() {
-                return Err(IsolatedError::Tidy(output.last_line().to_owned()));
-            }
+            self.as_user(step).await?;
         }
         Ok(())
     }

@@ -225,6 +225,11 @@ impl Member {
         self.services.stop(PATRONI, Duration::from_secs(180)).await
     }
 
+    /// Ends Patroni alone: PostgreSQL goes on as it is, and nobody promotes it.
+    pub async fn end_patroni_alone(&self) -> Result<(), ServiceError> {
+        self.services.kill(PATRONI).await
+    }
+
     pub async fn stop_all(&self) -> Result<(), ServiceError> {
         self.stop_patroni().await?;
         self.stop_etcd().await?;

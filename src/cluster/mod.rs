@@ -13,10 +13,11 @@ mod roles;
 mod seal;
 mod shutdown;
 pub(crate) mod urls;
+mod wal_dump;
 
 pub use control_data::{ClusterState, ControlData, ControlDataError};
 pub(crate) use etcd::DEADLINE as ETCD_DEADLINE;
-pub use etcd::{Claim, Claimed, Credentials, Etcd, EtcdError, EtcdMember, Own, Step, next_step};
+pub use etcd::{Claim, Claimed, Credentials, Etcd, EtcdError, EtcdMember, Own, Revision, Step, next_step};
 pub use isolated::{Isolated, IsolatedError, RunningServer};
 pub use layout::{Layout, PG_PORT};
 pub use member::{EtcdStart, Member};
@@ -25,3 +26,4 @@ pub use patroni::{MemberState, OwnState, Patroni, PatroniError};
 pub use patroni_conf::{Archiving, PatroniConf, RenderError};
 pub use postgres::{Archiver, Postgres, SqlError};
 pub use shutdown::{StopError, ensure_stopped};
+pub use wal_dump::{WalDumpError, dump, own_history};

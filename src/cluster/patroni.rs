@@ -55,6 +55,12 @@ pub struct OwnState {
     pub pause: bool,
 }
 
+impl OwnState {
+    pub fn is_up(&self) -> bool {
+        self.state == "running" || self.state == "streaming"
+    }
+}
+
 #[derive(Deserialize)]
 struct ClusterAnswer {
     members: Vec<MemberAnswer>,

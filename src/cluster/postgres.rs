@@ -101,6 +101,22 @@ impl Postgres {
         Ok(row.get::<_, i64>(0).max(0) as u64)
     }
 
+    /// Of a standby: how far WAL has come to it, by whichever way.
+    pub async fn received(&self) -> Result<Lsn, SqlError> {
+        let doing = "asking how far WAL has come";
+        let text = "SELECT coalesce(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0')::text";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query(doing))?;
+        let lsn = row.get::<_, String>(0).parse();
+        lsn.map_err(|_| SqlError::Query { doing, message: "not an LSN".to_owned() })
+    }
+
+    /// Names of the standbys that stream from this server and keep up.
+    pub async fn streaming_members(&self) -> Result<Vec<String>, SqlError> {
+        let text = "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'";
+        let rows = self.client.query(text, &[]).await.map_err(SqlError::query("asking for the replicas"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
     /// Bytes of all databases.
     pub async fn size(&self) -> Result<u64, SqlError> {
         let text = "SELECT coalesce(sum(pg_database_size(oid)), 0)::int8 FROM pg_database";
@@ -187,6 +203,11 @@ impl Postgres {
     /// Settings and certificates are read again.
     pub async fn reload(&self) -> Result<(), SqlError> {
         self.run("reading settings again", "SELECT pg_reload_conf()").await
+    }
+
+    /// Of a standby: it leaves recovery, on a timeline of its own.
+    pub async fn promote(&self) -> Result<(), SqlError> {
+        self.run("promoting", "SELECT pg_promote(false)").await
     }
 
     pub async fn checkpoint(&self) -> Result<(), SqlError> {

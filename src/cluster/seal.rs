@@ -19,7 +19,13 @@ impl Postgres {
         let segment: String = row.get(0);
         self.run(doing, "SELECT pg_switch_wal()").await?;
         let deadline = Instant::now() + patience;
+        let failures = self.archiver_failures().await?;
         while !self.archived(&segment).await? {
+            // PostgreSQL tries three times, then rests for a minute.
+            if self.archiver_failures().await? >= failures + 3 {
+                let message = format!("the archiver cannot store {segment}");
+                return Err(SqlError::Query { doing: "waiting for the archive", message });
+            }
             if Instant::now() >= deadline {
                 let message = format!("{segment} was not archived within {} s", patience.as_secs());
                 return Err(SqlError::Query { doing: "waiting for the archive", message });
@@ -27,6 +33,12 @@ impl Postgres {
             tokio::time::sleep(POLL).await;
         }
         Ok(segment)
+    }
+
+    async fn archiver_failures(&self) -> Result<i64, SqlError> {
+        let text = "SELECT failed_count FROM pg_stat_archiver";
+        let row = self.client.query_one(text, &[]).await.map_err(SqlError::query("asking the archiver"))?;
+        Ok(row.get(0))
     }
 
     /// Histories and partial segments are archived too: only names of whole

@@ -14,6 +14,7 @@ mod start_member;
 mod system_users;
 mod teardown;
 mod tls;
+mod unit_service;
 mod wal;
 
 use crate::juju::{Context, Juju};

@@ -1,7 +1,7 @@
 //! One reconcile for all hooks: observe, compare with what is asked for, do
 //! the next needed thing, set the status.
 
-use super::{engine_server, inputs, peers, repository, start_member, tls, wal};
+use super::{engine_server, inputs, peers, repository, start_member, tls, unit_service, wal};
 use crate::actions;
 use crate::agent::{Agent, TlsFile, UnitFile, take_lock};
 use crate::cluster::Layout;
@@ -96,6 +96,13 @@ async fn act(
 ) -> Result<Vec<Condition>, AgentError> {
     let unsettled = actions::settle_restore(agent).await;
     if !unsettled.is_empty() {
+        // What settles it needs the cluster store, and somebody who waits for the others.
+        for kept in [start_member::keep_cluster_store(agent, juju, is_leader).await, unit_service::ensure(agent).await]
+        {
+            if let Err(error) = kept {
+                tracing::warn!("{}", error.explain());
+            }
+        }
         return Ok(unsettled);
     }
     let mut conditions = match tls::prepare(agent, juju, peers).await {
@@ -132,8 +139,10 @@ async fn looked_after(agent: &mut Agent, juju: &Juju, role: Role) -> Vec<Conditi
         )));
     }
     let of_repository = repository::reconcile(agent, juju, role).await;
-    if let Err(error) = engine_server::ensure(agent).await {
-        conditions.push(waiting(error.explain()));
+    for ensured in [engine_server::ensure(agent).await, unit_service::ensure(agent).await] {
+        if let Err(error) = ensured {
+            conditions.push(waiting(error.explain()));
+        }
     }
     if of_repository.iter().all(Condition::is_good) {
         actions::settle_backup(agent).await;

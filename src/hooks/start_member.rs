@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{cluster_store, replica, rotation};
+use crate::actions::parts;
 use crate::agent::Agent;
 use crate::cluster::{ControlData, Patroni};
 use crate::juju::Juju;
@@ -20,15 +21,36 @@ const POLL: Duration = Duration::from_millis(150);
 
 /// What keeps the member from being up; nothing when it is.
 pub(super) async fn start(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Role, Condition> {
-    bring_up(agent, juju, is_leader).await.map_err(|error| {
+    let not_up = |error: AgentError| {
         tracing::warn!("the database is not up: {}", error.explain());
         waiting(format!("the database is not up: {}", error.explain()))
-    })
+    };
+    cluster_store::ensure(agent, juju, is_leader).await.map_err(not_up)?;
+    agent.file.joined = true;
+    // Data of an era that a restore has left must not be started.
+    if let Some(condition) = follow_restore(agent).await.map_err(not_up)? {
+        return Err(condition);
+    }
+    bring_up(agent, juju, is_leader).await.map_err(not_up)
+}
+
+/// etcd alone, while a restore keeps everything else back.
+pub(super) async fn keep_cluster_store(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<(), AgentError> {
+    match agent.file.joined {
+        true => cluster_store::ensure(agent, juju, is_leader).await,
+        false => Ok(()),
+    }
+}
+
+async fn follow_restore(agent: &mut Agent) -> Result<Option<Condition>, AgentError> {
+    if !agent.has_company() {
+        return Ok(None);
+    }
+    let keys = agent.restore_keys()?;
+    parts::follow(agent, &keys).await
 }
 
 async fn bring_up(agent: &mut Agent, juju: &Juju, is_leader: bool) -> Result<Role, AgentError> {
-    cluster_store::ensure(agent, juju, is_leader).await?;
-    agent.file.joined = true;
     let fresh = !agent.has_data();
     if fresh {
         may_begin(agent).await?;
@@ -112,7 +134,7 @@ async fn place(agent: &Agent, patroni: &Patroni) -> Result<Role, String> {
     let log = agent.layout().log().join("patroni.log");
     let see = format!("see {}", log.display());
     let state = patroni.own_state().await.map_err(|error| format!("{}; {see}", error_chain(&error)))?;
-    if state.state != "running" && state.state != "streaming" {
+    if !state.is_up() {
         return Err(match state.state.as_str() {
             "creating replica" => COPYING.to_owned(),
             state => format!("PostgreSQL is {state}; {see}"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{cluster_store, engine_server};
+use super::{cluster_store, engine_server, unit_service};
 use crate::agent::{Agent, TlsFile, UnitFile};
 use crate::cluster::Layout;
 use crate::juju::{Context, Juju};
@@ -15,6 +15,7 @@ pub(super) async fn teardown(vars: &Vars, context: &Context, juju: &Juju) -> Res
     let Some(file) = UnitFile::load(&Layout::below(&storage).state())? else { return Ok(()) };
     tracing::info!(unit = %context.unit, "stopping the unit's services");
     let mut agent = Agent::new(vars.get("PATH").map(String::as_str).unwrap_or_default(), storage, file)?;
+    unit_service::stop(&agent).await?;
     if agent.has_company() {
         leave(&agent).await;
     } else {

@@ -15,6 +15,13 @@ impl fmt::Display for Timeline {
     }
 }
 
+impl Timeline {
+    /// As parameters take it, with its hexadecimal where that differs: `16 (0x10)`.
+    pub fn spelled(self) -> String {
+        if self.0 < 10 { self.0.to_string() } else { format!("{} (0x{:X})", self.0, self.0) }
+    }
+}
+
 /// Bytes in one WAL segment, a power of two from 1 MiB to 1 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalSegmentSize(u64);
@@ -44,6 +51,16 @@ pub struct WalSegment {
 }
 
 impl WalSegment {
+    /// The segment of a timeline that is this far from the beginning of WAL.
+    pub fn at(timeline: Timeline, number: u64, size: WalSegmentSize) -> Self {
+        Self { timeline, log: (number / size.per_log()) as u32, segment: (number % size.per_log()) as u32 }
+    }
+
+    /// How far it is from the beginning of WAL, in segments.
+    pub fn number(self, size: WalSegmentSize) -> u64 {
+        u64::from(self.log) * size.per_log() + u64::from(self.segment)
+    }
+
     /// The folder of the archive that holds it: the first 16 digits.
     pub fn folder(self) -> String {
         format!("{:08X}{:08X}", self.timeline.0, self.log)
@@ -55,14 +72,7 @@ impl WalSegment {
         if self.timeline != last.timeline {
             return Vec::new();
         }
-        let number = |at: Self| u64::from(at.log) * size.per_log() + u64::from(at.segment);
-        (number(self)..=number(last))
-            .map(|n| Self {
-                timeline: self.timeline,
-                log: (n / size.per_log()) as u32,
-                segment: (n % size.per_log()) as u32,
-            })
-            .collect()
+        (self.number(size)..=last.number(size)).map(|number| Self::at(self.timeline, number, size)).collect()
     }
 }
 

@@ -10,6 +10,7 @@ mod replica_source;
 pub mod restore;
 pub mod status;
 pub mod tls;
+mod window;
 
 pub use crate::model::{BackupPlan, CopyFrom};
 pub use backlog::{BACKLOG, Disk, WalFacts, backlog};
@@ -18,5 +19,6 @@ pub use facts::Facts;
 pub use ownership::Ownership;
 pub use refusal::{CreateBackup, Refusal};
 pub use replica_source::{ReplicaSource, replica_source};
-pub use restore::{RestoreFacts, RestorePlan, plan_restore};
+pub use restore::{RestoreFacts, RestorePlan};
 pub use status::{Condition, Level, UnitStatus, unit_status};
+pub use window::{Gap, RecoveryWindow, Until, Window, before_gaps, recovery_window};

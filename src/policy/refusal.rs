@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::restore::NoWay;
 use crate::model::{AgentError, BackupId, BackupKind, BackupLabel, Bytes, UnitName};
 
 /// `juju run postgresql/2 create-backup`
@@ -62,12 +63,8 @@ pub enum Refusal {
 
     #[error("Restoring backups is not supported on a standby cluster. Run restore on the primary cluster instead")]
     RestoreOnStandbyCluster,
-    #[error("Either backup-id or restore-to-time parameters need to be provided to be able to do restore")]
-    NoRestoreTarget,
-    #[error("Unit cannot restore backup as there are more than one unit in the cluster")]
-    RestoreWithManyUnits { planned: u32, application: String },
-    #[error("Unit cannot restore backup as the number of planned units is not known ({why})")]
-    RestorePlannedUnitsUnknown { why: String },
+    #[error(transparent)]
+    NoWay(#[from] NoWay),
     #[error("Unit cannot restore backup as it was not elected the leader unit yet")]
     NotLeader { application: String },
     #[error("Failed to retrieve backups list: {why}")]
@@ -131,17 +128,8 @@ impl Refusal {
                 "Check the settings of the object storage and that its endpoint answers from this unit.".to_owned()
             }
             RestoreOnStandbyCluster => "Use the juju model of the primary cluster.".to_owned(),
-            NoRestoreTarget => {
-                "For example: backup-id=2026-11-22T03:00:00Z, with an id that list-backups shows.".to_owned()
-            }
-            RestoreWithManyUnits { planned, application } => format!(
-                "{planned} units are planned: remove all but one (juju remove-unit {application}/N), \
-                 restore, then scale out again (juju add-unit {application} -n {})",
-                planned.saturating_sub(1)
-            ),
-            RestorePlannedUnitsUnknown { .. } | DiskUnknown { .. } => {
-                "See juju debug-log of this unit, then run the action again.".to_owned()
-            }
+            NoWay(no_way) => no_way.hint(),
+            DiskUnknown { .. } => "See juju debug-log of this unit, then run the action again.".to_owned(),
             NotLeader { application } => format!("Run it on the leader: juju run {application}/leader restore"),
             UnknownBackup { nearest, known: 0, .. } if nearest.is_empty() => {
                 "The repository holds no backup yet: see list-backups.".to_owned()

@@ -33,6 +33,11 @@ impl Condition {
         &self.text
     }
 
+    /// Somebody or something else must act first.
+    pub fn is_waiting(&self) -> bool {
+        self.level == Level::Waiting
+    }
+
     /// Nothing is wrong.
     pub fn is_good(&self) -> bool {
         self.level == Level::Active

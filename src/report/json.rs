@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::listing::{Listing, Row};
+use super::window;
 use crate::model::{Backup, BackupId, FailedRun, TimelineHistory};
 
 use super::Running;
@@ -29,6 +30,7 @@ pub fn backups(listing: &Listing) -> Value {
         "stanza": listing.stanza.as_str(),
         "backups": backups,
         "restores": restores,
+        "recovery-window": window::json(&listing.window),
     })
 }
 

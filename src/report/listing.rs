@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::model::{Backup, BackupId, BackupKind, BackupLabel, FailedRun, Stanza, TimelineHistory};
+use crate::model::{Backup, BackupId, BackupKind, BackupLabel, FailedRun, Observed, Stanza, TimelineHistory};
+use crate::policy::RecoveryWindow;
 
 /// All that the repository and this unit tell about the backups of one stanza.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +16,7 @@ pub struct Listing {
     pub failed: Vec<FailedRun>,
     pub running: Option<Running>,
     pub histories: Vec<TimelineHistory>,
+    pub window: Observed<RecoveryWindow>,
 }
 
 /// A backup that is being made now.
@@ -104,6 +106,7 @@ pub(super) mod tests {
             failed: Vec::new(),
             running: None,
             histories: Vec::new(),
+            window: Observed::Known(RecoveryWindow::default()),
         }
     }
 
@@ -137,6 +140,7 @@ pub(super) mod tests {
             failed: vec![failed],
             running: Some(running),
             histories: vec![history],
+            window: Observed::Known(crate::report::window::tests::everything()),
             ..one_backup()
         }
     }

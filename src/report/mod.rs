@@ -2,8 +2,10 @@
 
 pub mod json;
 mod listing;
+pub mod plan;
 pub mod progress;
 pub mod results;
 pub mod table;
+pub mod window;
 
 pub use listing::{Listing, Running};

@@ -1,9 +1,11 @@
 //! The restore as a machine: its states, what may follow what, what is written
-//! in the journal, and what to do after a crash in each state. Pure.
-//! docs/restore.md draws it with these names.
+//! in the journal, what to do after a crash in each state, and what the units of
+//! a cluster do about it. Pure. docs/restore.md draws it with these names.
 
+mod order;
 mod record;
 mod state;
 
+pub use order::{Order, Part, PartRecord, Stage, StageName, Task, first_back, task};
 pub use record::Record;
 pub use state::{AfterCrash, Event, IllegalStep, State};

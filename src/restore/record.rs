@@ -12,6 +12,9 @@ pub struct Record {
     /// Names the folders of this restore: `20261122-030000-1a2b`.
     pub id: String,
     pub label: String,
+    /// The restore whose old data this one brings back, instead of a backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     pub started: DateTime<Utc>,
     /// When it was over.
     pub ended: Option<DateTime<Utc>>,
@@ -22,7 +25,23 @@ pub struct Record {
 impl Record {
     pub fn begin(label: &BackupLabel, now: DateTime<Utc>, chance: &str) -> Self {
         let id = format!("{}-{chance}", now.format("%Y%m%d-%H%M%S"));
-        Self { version: 1, id, label: label.to_string(), started: now, ended: None, state: State::Fetching }
+        Self {
+            version: 1,
+            id,
+            label: label.to_string(),
+            undoes: None,
+            started: now,
+            ended: None,
+            state: State::Fetching,
+        }
+    }
+
+    /// Brings back what the restore `undone` of backup `label` put aside.
+    pub fn undo(undone: &str, label: &str, now: DateTime<Utc>, chance: &str) -> Self {
+        let id = format!("{}-{chance}", now.format("%Y%m%d-%H%M%S"));
+        let label = label.to_owned();
+        let undoes = Some(undone.to_owned());
+        Self { version: 1, id, label, undoes, started: now, ended: None, state: State::Fetching }
     }
 
     pub fn after(&self, event: Event, now: DateTime<Utc>) -> Result<Self, IllegalStep> {

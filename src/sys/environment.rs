@@ -29,6 +29,11 @@ pub fn random_hex(digits: usize) -> std::io::Result<String> {
     Ok(text)
 }
 
+/// The program that runs, wherever it was started from.
+pub fn own_program() -> std::io::Result<std::path::PathBuf> {
+    std::env::current_exe()
+}
+
 /// argv, whatever is not UTF-8 replaced.
 pub fn args() -> Vec<String> {
     std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect()

@@ -157,6 +157,13 @@ pub fn names_in(path: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Tells a file from the one that was there before: size and time of change.
+pub fn stamp(path: &Path) -> Result<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let about = std::fs::metadata(path)?;
+    Ok(format!("{}-{}-{}", about.len(), about.mtime(), about.mtime_nsec()))
+}
+
 /// Bytes free for an ordinary user on the filesystem of `path`.
 pub fn free_bytes(path: &Path) -> Result<u64> {
     let stat = nix::sys::statvfs::statvfs(path)?;

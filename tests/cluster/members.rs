@@ -111,7 +111,8 @@ impl Seat {
     }
 
     pub fn processes(&self, service: &str) -> Vec<Process> {
-        let below = |line: &str| line.contains(&format!("{}/", self.storage.display()));
+        let storage = self.storage.display().to_string();
+        let below = |line: &str| line.contains(&format!("{storage}/")) || line.trim_end().ends_with(&storage);
         let is = |process: &Process| {
             let mut words = process.line.split(' ').map(|word| Path::new(word).file_name().unwrap_or_default());
             match service {
@@ -119,6 +120,7 @@ impl Seat {
                 "patroni" => process.line.contains("/patroni ") && process.line.ends_with("/patroni.yml"),
                 // Its children have a title instead of arguments.
                 "postgres" => words.next().is_some_and(|word| word == "postgres") && process.line.contains(" -D "),
+                "unit-service" => process.line.contains(" unit-service "),
                 other => words.next().is_some_and(|word| word == other),
             }
         };

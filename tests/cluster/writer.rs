@@ -83,6 +83,21 @@ impl Writer {
         self.shared.changed.notify_all();
     }
 
+    /// These are gone, as was asked for.
+    #[allow(dead_code, reason = "for tests/restore.rs")]
+    pub fn forget_rows(&self, gone: &[i64]) {
+        let mut state = self.state();
+        gone.iter().for_each(|row| {
+            state.acknowledged.remove(row);
+        });
+    }
+
+    /// These came back.
+    #[allow(dead_code, reason = "for tests/restore.rs")]
+    pub fn remember_rows(&self, back: &[i64]) {
+        self.state().acknowledged.extend(back);
+    }
+
     pub fn written(&self) -> usize {
         self.state().acknowledged.len()
     }

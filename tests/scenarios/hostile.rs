@@ -11,7 +11,7 @@ impl World {
         (format!("$(touch {0})`touch {0}`;touch {0}", trap.display()), trap)
     }
 
-    fn journals(&self) -> Vec<String> {
+    pub fn journals(&self) -> Vec<String> {
         let files = std::fs::read_dir(self.storage.join("state")).into_iter().flatten().flatten();
         let mut names: Vec<_> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
         names.sort();

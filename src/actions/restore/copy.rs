@@ -30,6 +30,7 @@ pub(super) async fn fetch(
         data_dir: beside.clone(),
         // Restores are short of time: all cores.
         process_max: environment::cores().max(1),
+        goal: plan.goal.clone(),
     };
     let process = engine.start_restore(&request).await.map_err(failed)?;
     let tell = async || {

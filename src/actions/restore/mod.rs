@@ -2,122 +2,226 @@
 //! Whatever fails before the restored cluster takes writes puts the old one back.
 
 mod adopt;
-mod alone;
 mod copy;
+mod decide;
+mod follow;
 mod journal;
+mod orders;
+mod part;
+mod part_file;
 mod recover;
 mod rollback;
-mod switch;
+mod undo;
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
 
 use super::{Progress, Results};
 use crate::agent::Agent;
-use crate::model::{AgentError, Observed, error_chain};
-use crate::policy::restore::{RestoreFacts, RestorePlan, plan_restore};
+use crate::model::{AgentError, Timeline, error_chain};
+use crate::policy::restore::{RestorePlan, Typed};
 use crate::policy::status::{Condition, waiting};
 use crate::restore::{Event, Record, State};
-use crate::sys::{clock, environment, files};
-use crate::{observe, report, repository};
+use crate::sys::{clock, environment};
+use crate::{report, repository};
 
+pub use decide::Mode;
 use journal::Journal;
+use orders::Orders;
 
-/// A restore that was broken off and not yet put right.
-pub(super) fn under_way(agent: &Agent) -> Option<String> {
-    match journal::unfinished(agent) {
-        Ok(open) => open.map(|open| format!("a restore of {} is under way: {}", open.label, open.state.words())),
+pub use follow::{due, follow, seal_if_asked, take_over};
+
+/// Is there a restore of this unit that is not over?
+pub fn own_is_open(agent: &Agent) -> Result<bool, AgentError> {
+    Ok(journal::unfinished(agent)?.is_some())
+}
+
+/// How long the action waits for the other units beyond what the restore itself took.
+const FOLLOW: Duration = Duration::from_secs(120);
+
+/// A restore that was broken off and not yet put right, or that another unit drives.
+pub(super) async fn under_way(agent: &Agent) -> Option<String> {
+    match open_restore(agent).await {
+        Ok(open) => open,
         // Not knowing is no permission.
         Err(error) => Some(error.explain()),
     }
 }
 
+async fn open_restore(agent: &Agent) -> Result<Option<String>, AgentError> {
+    if let Some(open) = journal::unfinished(agent)? {
+        return Ok(Some(format!("a restore of {} is under way: {}", open.label, open.state.words())));
+    }
+    if !agent.has_company() {
+        return Ok(None);
+    }
+    let keys = agent.restore_keys()?;
+    if let Some(told) = keys.order().await?.filter(|told| told.order.stage.is_open()) {
+        let (order, words) = (&told.order, told.order.stage.words());
+        return Ok(Some(format!("a restore of {} is under way on {}: {words}", order.label, order.driver)));
+    }
+    let elsewhere = keys.driver().await?.filter(|driver| *driver != agent.unit.to_string());
+    Ok(elsewhere.map(|driver| format!("a restore is under way on {driver}")))
+}
+
 pub async fn restore(
     agent: &mut Agent,
     progress: &Progress,
-    backup_id: Option<&str>,
+    asked: &Typed,
     is_leader: bool,
+    mode: Mode,
 ) -> Result<Results, AgentError> {
+    match mode {
+        Mode::DryRun => planned(agent, progress, asked, is_leader).await,
+        Mode::Restore => done(agent, progress, asked, is_leader).await,
+    }
+}
+
+/// The plan alone: nothing is changed, not even what a crash left.
+async fn planned(agent: &Agent, progress: &Progress, asked: &Typed, is_leader: bool) -> Result<Results, AgentError> {
+    let plan = decide::decide(agent, asked, is_leader, Mode::DryRun).await?;
+    tell(progress, &plan).await;
+    Ok(report::plan::results(&plan))
+}
+
+async fn tell(progress: &Progress, plan: &RestorePlan) {
+    for line in report::plan::lines(plan) {
+        progress.say(&line).await;
+    }
+}
+
+async fn done(agent: &mut Agent, progress: &Progress, asked: &Typed, is_leader: bool) -> Result<Results, AgentError> {
     rollback::settle(agent).await?;
     super::settle_backup(agent).await;
     super::heal(agent, progress).await;
-    let plan = decide(agent, backup_id, is_leader).await?;
-    let id = plan.backup.id();
-    let from = report::progress::bytes(plan.backup.size);
-    progress.say(&format!("restoring {id} ({}, {from}) beside the running cluster", plan.backup.label)).await;
-    let mut journal = begin(agent, &plan)?;
-    match forward(agent, progress, &plan, &mut journal).await {
+    let plan = decide::decide(agent, asked, is_leader, Mode::Restore).await?;
+    tell(progress, &plan).await;
+    let done = drive(agent, progress, begin(&plan)?, What::Backup(&plan)).await?;
+    Ok(restored(agent, &plan, &done.record, &done.behind))
+}
+
+/// Brings back what the last restore put aside.
+pub async fn undo_restore(agent: &mut Agent, progress: &Progress) -> Result<Results, AgentError> {
+    rollback::settle(agent).await?;
+    super::settle_backup(agent).await;
+    let undone = undo::decide(agent).await?;
+    undo::say(progress, &undone).await;
+    let done = drive(agent, progress, undo::record(&undone)?, What::OldData).await?;
+    Ok(with_behind(undo::results(agent, &done.record), &done.behind))
+}
+
+/// What takes the place of the cluster's data.
+#[derive(Clone, Copy)]
+enum What<'a> {
+    Backup(&'a RestorePlan),
+    OldData,
+}
+
+struct Done {
+    record: Record,
+    /// Units that do not follow the cluster yet.
+    behind: Vec<String>,
+}
+
+async fn drive(agent: &mut Agent, progress: &Progress, record: Record, what: What<'_>) -> Result<Done, AgentError> {
+    let mut orders = Orders::begin(agent, &record).await?;
+    let begun = match orders.muster(agent).await {
+        Ok(away) => Journal::open(agent, record).map(|journal| (away, journal)),
+        Err(error) => Err(error),
+    };
+    let (away, mut journal) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            orders.end().await;
+            return Err(error);
+        }
+    };
+    for unit in away {
+        progress.say(&format!("{unit} is away: it follows when it is back")).await;
+    }
+    match forward(agent, progress, what, &mut journal, &mut orders).await {
         Ok(()) => {
             drop_keys(agent);
-            Ok(restored(agent, &plan, &journal.record))
+            let behind = orders.followed(agent, progress, patience(&journal.record)).await;
+            orders.end().await;
+            Ok(Done { record: journal.record, behind })
         }
-        Err(error) => Err(give_up(agent, progress, &mut journal, error).await),
+        Err(error) => {
+            orders.end().await;
+            Err(give_up(agent, progress, &mut journal, error).await)
+        }
     }
 }
 
-async fn decide(agent: &Agent, backup_id: Option<&str>, is_leader: bool) -> Result<RestorePlan, AgentError> {
-    let catalog = observe::catalog(agent).await;
-    let facts = observe::facts(agent, under_way(agent), &catalog).await;
-    let free = files::free_bytes(&agent.layout().databases());
-    let facts = RestoreFacts {
-        application: facts.application,
-        planned_units: facts.planned_units,
-        is_leader,
-        settings: facts.settings,
-        stanza_ready: facts.stanza_ready,
-        catalog,
-        restore_under_way: facts.restore_under_way,
-        // One unit: what the cluster store does not say, this unit knows.
-        engine_busy: facts.engine_busy.known().cloned().flatten(),
-        free_bytes: free.map_or_else(Observed::unknown, Observed::Known),
-        standby_cluster: false,
-    };
-    let plan = plan_restore(&facts, backup_id)?;
-    alone::is_alone(agent).await?;
-    no_tablespaces(agent).await?;
-    Ok(plan)
+/// The others copy as much as was restored, all at once.
+fn patience(record: &Record) -> Duration {
+    let took = record.ended.map_or(TimeDelta::zero(), |ended| ended - record.started);
+    FOLLOW + took.to_std().unwrap_or_default() * 4
 }
 
-/// pgBackRest would put them where the running cluster has them.
-async fn no_tablespaces(agent: &Agent) -> Result<(), AgentError> {
-    let failed = |error| AgentError::fault("asking for tablespaces", error);
-    let names = agent.postgres().await.map_err(failed)?.tablespaces().await.map_err(failed)?;
-    if names.is_empty() {
-        return Ok(());
-    }
-    Err(AgentError::refused(
-        format!("Unit cannot restore backup as the cluster has tablespaces: {}", names.join(", ")),
-        "This release keeps old data aside only where all of it lies below the storage; move the tables to pg_default \
-         and drop the tablespaces first",
-    ))
-}
-
-fn begin(agent: &Agent, plan: &RestorePlan) -> Result<Journal, AgentError> {
+fn begin(plan: &RestorePlan) -> Result<Record, AgentError> {
     let chance = environment::random_hex(4).map_err(|error| AgentError::fault("naming the restore", error))?;
-    Journal::open(agent, Record::begin(&plan.backup.label, clock::now(), &chance))
+    Ok(Record::begin(&plan.backup.label, clock::now(), &chance))
 }
 
 async fn forward(
     agent: &mut Agent,
     progress: &Progress,
-    plan: &RestorePlan,
+    what: What<'_>,
     journal: &mut Journal,
+    orders: &mut Orders,
 ) -> Result<(), AgentError> {
-    copy::fetch(agent, progress, plan, &journal.record).await?;
-    journal.step(Event::Fetched)?;
-    progress.say("recovering and verifying the copy; the cluster still runs").await;
-    let timeline = recover::recover(agent, &journal.record).await?;
+    let timeline = match what {
+        What::Backup(plan) => {
+            copy::fetch(agent, progress, plan, &journal.record).await?;
+            journal.step(Event::Fetched)?;
+            progress.say("recovering and verifying the copy; the cluster still runs").await;
+            let (timeline, said) = recover::recover(agent, &journal.record, plan).await?;
+            progress.say(&said).await;
+            timeline
+        }
+        What::OldData => {
+            undo::take(agent, &journal.record)?;
+            journal.step(Event::Fetched)?;
+            progress.say("opening and verifying the old data; the cluster still runs").await;
+            undo::open_beyond(agent, &journal.record).await?
+        }
+    };
     journal.step(Event::Recovered { timeline })?;
     progress.say(&format!("the copy is proven, on timeline {timeline}; stopping the cluster")).await;
-    let turn = alone::keep_others_out(agent).await?;
-    switch::before_stop(agent, &journal.record, timeline).await?;
-    journal.step(Event::StopOrdered)?;
-    switch::stop(agent, timeline).await?;
-    journal.step(Event::Stopped)?;
-    switch::change_places(agent, &journal.record)?;
-    journal.step(Event::Switched)?;
-    adopt::adopt(agent).await?;
-    journal.step(Event::Adopted)?;
+    // From here on no unit joins or leaves until the restored cluster stands, or the old one.
+    let turn = agent.turn(&agent.etcd()?).await?;
+    let switched = switch(agent, progress, journal, orders, timeline).await;
     turn.give_back().await;
-    progress.say("the restored cluster takes writes").await;
+    switched?;
     adopt::archive_again(agent).await
+}
+
+/// The outage: everything before it was done beside the cluster.
+async fn switch(
+    agent: &mut Agent,
+    progress: &Progress,
+    journal: &mut Journal,
+    orders: &mut Orders,
+    restored: Timeline,
+) -> Result<(), AgentError> {
+    // Long after it was begun: a unit may have come or gone.
+    orders.muster(agent).await?;
+    journal.step(Event::StopOrdered)?;
+    // What can be known before the stop costs no outage: a store that is away, a cluster on a new timeline.
+    adopt::is_older(orders.seal(agent).await?.timeline, restored)?;
+    adopt::is_older(orders.stop_all(agent).await?.timeline, restored)?;
+    journal.step(Event::Stopped)?;
+    orders.aside(agent).await?;
+    adopt::take_place(agent, &journal.record)?;
+    journal.step(Event::Switched)?;
+    orders.is_ours_still().await?;
+    adopt::adopt(agent).await?;
+    orders.commit(agent).await?;
+    journal.step(Event::Adopted)?;
+    progress.say("the cluster takes writes again").await;
+    Ok(())
 }
 
 /// The restore's own configuration holds the store's keys: once is enough.
@@ -136,29 +240,45 @@ async fn give_up(agent: &mut Agent, progress: &Progress, journal: &mut Journal, 
     }
     drop_keys(agent);
     progress.say(&format!("failed: {why}; putting everything back")).await;
+    let (failed, again) = match journal.record.undoes {
+        None => ("Failed to restore backup", "restored"),
+        Some(_) => ("Failed to undo the restore", "undone"),
+    };
     match rollback::roll_back(agent, journal, &why).await {
-        Ok(()) => {
-            AgentError::refused(format!("Failed to restore backup: {why}"), "The cluster is as it was, nothing is lost")
+        Ok(()) if journal.record.state == State::Committed => {
+            AgentError::refused(format!("It is {again}, but {why}"), "The next hook finishes it: juju status")
         }
+        Ok(()) => AgentError::refused(format!("{failed}: {why}"), "The cluster is as it was, nothing is lost"),
         Err(second) => AgentError::refused(
-            format!("Failed to restore backup: {why}; putting the old data back failed too: {}", error_chain(&second)),
+            format!("{failed}: {why}; putting the old data back failed too: {}", error_chain(&second)),
             "The old data is kept; the next hook tries again to put it back: juju status",
         ),
     }
 }
 
-fn restored(agent: &Agent, plan: &RestorePlan, record: &Record) -> Results {
+fn restored(agent: &Agent, plan: &RestorePlan, record: &Record, behind: &[String]) -> Results {
     let seconds = record.ended.map_or(0, |ended| (ended - record.started).num_seconds());
     let kept = agent.layout().aside(&record.id);
     let app = &agent.unit.application;
-    vec![
+    let results = vec![
         // Scripts look for how it begins.
         ("restore-status".to_owned(), "restore started and finished".to_owned()),
         ("backup-id".to_owned(), plan.backup.id().to_string()),
+        ("target".to_owned(), plan.asked.to_string()),
+        ("timeline".to_owned(), plan.path.timeline.0.to_string()),
         ("duration-seconds".to_owned(), seconds.to_string()),
         ("old-data".to_owned(), kept.display().to_string()),
         ("next".to_owned(), format!("juju run {app}/leader create-backup")),
-    ]
+    ];
+    with_behind(results, behind)
+}
+
+fn with_behind(mut results: Results, behind: &[String]) -> Results {
+    if !behind.is_empty() {
+        let who = behind.join(", ");
+        results.push(("still-copying".to_owned(), format!("{who} (juju status follows it)")));
+    }
+    results
 }
 
 /// Puts right what a killed restore left, and lets old data go when its time is over.
@@ -166,8 +286,24 @@ pub(super) async fn after_crash(agent: &mut Agent) -> Vec<Condition> {
     if let Err(error) = rollback::settle(agent).await {
         return vec![waiting(format!("a restore was broken off; putting the old data back: {}", error.explain()))];
     }
-    if let Err(error) = journal::let_old_data_go(agent) {
+    match go_on(agent).await {
+        Ok(None) => (),
+        Ok(Some(condition)) => return vec![condition],
+        Err(error) => return vec![waiting(format!("in the middle of a restore: {}", error.explain()))],
+    }
+    let gone = journal::let_old_data_go(agent).and_then(|()| part_file::let_old_data_go(agent));
+    if let Err(error) = gone {
         tracing::warn!("old data of a restore could not be removed: {}", error_chain(&error));
     }
     Vec::new()
+}
+
+/// A unit in the middle of a restore hears first how that went on.
+async fn go_on(agent: &mut Agent) -> Result<Option<Condition>, AgentError> {
+    if !follow::is_open(agent)? {
+        return Ok(None);
+    }
+    part::etcd_up(agent).await?;
+    let keys = agent.restore_keys()?;
+    follow(agent, &keys).await
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::agent::Agent;
 use crate::cluster::{Isolated, IsolatedError, Postgres, RunningServer};
 use crate::model::{AgentError, Timeline};
+use crate::policy::restore::{RestorePlan, ended};
 use crate::restore::Record;
 use crate::settings::SystemUsers;
 
@@ -18,13 +19,22 @@ pub(super) fn place(agent: &Agent, record: &Record) -> Isolated {
     }
 }
 
-pub(super) async fn recover(agent: &Agent, record: &Record) -> Result<Timeline, AgentError> {
+/// The timeline that it is on, and how recovery ended, in the server's words.
+pub(super) async fn recover(
+    agent: &Agent,
+    record: &Record,
+    plan: &RestorePlan,
+) -> Result<(Timeline, String), AgentError> {
     let place = place(agent, record);
     // Before the server is started: without them the restored cluster could not be entered.
     let users = agent.users()?;
-    let timeline = run(&place, &users).await.map_err(|error| AgentError::fault("recovering the copy", error))?;
+    let failed = |error| AgentError::fault("recovering the copy", error);
+    place.learn_histories(&agent.layout().data()).await.map_err(failed)?;
+    let timeline = run(&place, &users).await.map_err(failed)?;
+    let said = ended(&plan.goal, plan.least(), &place.said());
+    let said = said.map_err(|error| AgentError::fault("recovering the copy", error))?;
     place.remove_scratch().map_err(|error| AgentError::fault("tidying the copy", error))?;
-    Ok(timeline)
+    Ok((timeline, said))
 }
 
 async fn run(place: &Isolated, users: &SystemUsers) -> Result<Timeline, IsolatedError> {
@@ -41,7 +51,7 @@ async fn run(place: &Isolated, users: &SystemUsers) -> Result<Timeline, Isolated
 }
 
 /// Every database opens and its catalog can be read to the end.
-async fn verify(server: &RunningServer<'_>, session: &Postgres) -> Result<(), IsolatedError> {
+pub(super) async fn verify(server: &RunningServer<'_>, session: &Postgres) -> Result<(), IsolatedError> {
     for database in session.databases().await? {
         server.connect(&database).await?.relations().await?;
     }

@@ -1,31 +1,64 @@
-//! Puts everything back as it was before the restore. Every step may be
-//! repeated: it is the same for a failure, a crash, and a crash of itself.
+//! Settles a restore that failed or was broken off: it is committed when the
+//! restored cluster has taken writes, else everything is as it was before.
+//! Every step may be repeated: it is the same for a failure, a crash, and a crash of itself.
 
 use std::time::Duration;
 
 use super::journal::{self, Journal};
-use super::{adopt, recover, switch};
+use super::{adopt, orders, part, recover, undo};
 use crate::agent::Agent;
-use crate::model::AgentError;
+use crate::model::{AgentError, error_chain};
 use crate::repository;
-use crate::restore::{AfterCrash, Event, Record, State};
-
+use crate::restore::{AfterCrash, Event, Record, Stage, State};
 use crate::sys::files;
 
 /// A restored cluster that Patroni is starting may need a moment to promote.
 const SETTLE: Duration = Duration::from_secs(30);
 
-/// Settles a restore that a killed process left, if there is one.
+/// Settles a restore of this unit that a killed process left, if there is one.
 pub(super) async fn settle(agent: &mut Agent) -> Result<(), AgentError> {
     let Some(record) = journal::unfinished(agent)? else { return Ok(()) };
     let mut journal = Journal::open(agent, record)?;
-    if journal.record.state == State::Adopting && serves(agent).await {
-        // Patroni outlived the agent and the restored cluster has taken writes
-        // since: going back would lose them.
-        journal.step(Event::Adopted)?;
-        return adopt::archive_again(agent).await;
+    if journal.record.state == State::Adopting && is_committed(agent, &journal.record).await? {
+        return commit(agent, &mut journal).await;
     }
-    roll_back(agent, &mut journal, "interrupted: the agent was killed").await
+    let settled = roll_back(agent, &mut journal, "interrupted: the agent was killed").await;
+    if let Err(error) = repository::drop_engine_beside(agent) {
+        tracing::warn!("{}", error_chain(&error));
+    }
+    settled
+}
+
+async fn commit(agent: &mut Agent, journal: &mut Journal) -> Result<(), AgentError> {
+    journal.step(Event::Adopted)?;
+    adopt::archive_again(agent).await
+}
+
+/// The order says that it is committed, whatever became of this process.
+async fn was_committed(agent: &Agent, record: &Record) -> Result<bool, AgentError> {
+    if record.state != State::Adopting || !agent.has_company() {
+        return Ok(false);
+    }
+    part::etcd_up(agent).await?;
+    let told = agent.restore_keys()?.order().await?;
+    Ok(told.is_some_and(|told| told.order.id == record.id && told.order.stage == Stage::Join))
+}
+
+/// The order decides. While it is open, a restored cluster that serves is
+/// committed: Patroni outlived the agent, and going back would lose what clients wrote.
+async fn is_committed(agent: &mut Agent, record: &Record) -> Result<bool, AgentError> {
+    if !agent.has_company() {
+        return Ok(serves(agent).await);
+    }
+    part::etcd_up(agent).await?;
+    let told = agent.restore_keys()?.order().await?.filter(|told| told.order.id == record.id);
+    match told {
+        Some(told) if told.order.stage == Stage::Join => Ok(true),
+        Some(told) if told.order.stage.is_open() && serves(agent).await => {
+            orders::commit_for(agent, told).await.map(|()| true)
+        }
+        _ => Ok(false),
+    }
 }
 
 async fn serves(agent: &Agent) -> bool {
@@ -37,7 +70,11 @@ async fn serves(agent: &Agent) -> bool {
     }
 }
 
+/// It is committed all the same when the others know of the commit.
 pub(super) async fn roll_back(agent: &mut Agent, journal: &mut Journal, why: &str) -> Result<(), AgentError> {
+    if was_committed(agent, &journal.record).await? {
+        return commit(agent, journal).await;
+    }
     match journal.record.state.after_crash() {
         AfterCrash::Nothing => Ok(()),
         AfterCrash::DropCopy => {
@@ -49,7 +86,8 @@ pub(super) async fn roll_back(agent: &mut Agent, journal: &mut Journal, why: &st
             if !matches!(journal.record.state, State::RollingBack { .. }) {
                 journal.step(Event::Failed { why: why.to_owned() })?;
             }
-            put_back(agent, &journal.record).await?;
+            part::etcd_up(agent).await?;
+            orders::take_back(agent, &journal.record, why).await?;
             drop_copy(agent, &journal.record).await?;
             journal.step(Event::PutBack)
         }
@@ -60,15 +98,11 @@ async fn drop_copy(agent: &Agent, record: &Record) -> Result<(), AgentError> {
     repository::end_leftovers_beside(agent).await;
     let place = recover::place(agent, record);
     place.end_leftover().await.map_err(|error| AgentError::fault("ending the isolated server", error))?;
-    let dropped = place.remove_scratch().and_then(|()| files::remove_folder(&agent.layout().beside(&record.id)));
-    dropped.map_err(|error| AgentError::fault("removing the copy", error))
-}
-
-/// The cluster was stopped, or may have been.
-async fn put_back(agent: &Agent, record: &Record) -> Result<(), AgentError> {
-    agent.member.stop_patroni().await.map_err(|error| AgentError::fault("stopping the restored cluster", error))?;
-    switch::change_back(agent, record).await?;
-    let place = recover::place(agent, record);
-    place.end_leftover().await.map_err(|error| AgentError::fault("ending the isolated server", error))?;
-    adopt::start(agent, &agent.archiving()).await
+    let removed = place.remove_scratch();
+    removed.map_err(|error| AgentError::fault("removing the copy's settings", error))?;
+    match &record.undoes {
+        Some(undone) => undo::keep_again(agent, record, undone),
+        None => files::remove_folder(&agent.layout().beside(&record.id))
+            .map_err(|error| AgentError::fault("removing the copy", error)),
+    }
 }

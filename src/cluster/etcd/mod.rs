@@ -11,5 +11,6 @@ pub use access::Credentials;
 pub use claim::{Claim, Claimed};
 pub(crate) use client::DEADLINE;
 pub use client::{Etcd, EtcdError};
+pub use keys::Revision;
 pub use members::EtcdMember;
 pub use membership::{Own, Step, next_step};

@@ -6,16 +6,16 @@ use chrono::DateTime;
 use serde::Deserialize;
 
 use super::exit::EngineError;
-use crate::model::{Backup, Timeline, TimelineHistory, WalSegment, WalSegmentSize};
+use crate::model::{ArchivedWal, Archives, Backup, Timeline, TimelineHistory, WalSegment, WalSegmentSize};
 
 /// One folder of the repository: name -> entry. A missing folder is an empty one.
 pub(super) type Listing = BTreeMap<String, Entry>;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {
-    #[serde(rename = "type")]
-    kind: String,
     time: Option<i64>,
+    #[serde(default)]
+    size: u64,
 }
 
 pub(super) fn parse(json: &str) -> Result<Listing, EngineError> {
@@ -42,22 +42,31 @@ pub(super) fn segments(listing: &Listing) -> BTreeSet<WalSegment> {
     whole.filter_map(|(segment, _)| segment.parse().ok()).collect()
 }
 
-/// `15-1`, `15-2`, ...: one for every database the stanza has had.
-pub(super) fn archive_ids(listing: &Listing) -> Vec<String> {
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let is_id = |name: &str| name.split_once('-').is_some_and(|(version, id)| number(version) && number(id));
-    let folders = listing.iter().filter(|(name, entry)| entry.kind == "path" && is_id(name));
-    folders.map(|(name, _)| name.clone()).collect()
+/// All archives of a stanza, from the recursive listing of its folder:
+/// `15-1/0000000100000000/<24 hex>-<sha1>[.ext]`, `15-1/00000002.history`.
+pub(super) fn archives(listing: &Listing) -> Archives {
+    let mut found = Archives::new();
+    for (path, entry) in listing {
+        let Some((id, rest)) = path.split_once('/') else { continue };
+        let archive = found.entry(id.to_owned()).or_default();
+        archive.histories.extend(history(rest, entry));
+        archive.segments.extend(segment(rest, entry));
+    }
+    found.values_mut().for_each(|archive| archive.histories.sort_by_key(|history| (history.created, history.timeline)));
+    found
 }
 
-/// `00000002.history`, with the time at which it came into the repository.
-pub(super) fn histories(listing: &Listing) -> Vec<TimelineHistory> {
-    let found = listing.iter().filter_map(|(name, entry)| {
-        let number = name.strip_suffix(".history").filter(|number| number.len() == 8)?;
-        let timeline = Timeline(u32::from_str_radix(number, 16).ok()?);
-        Some(TimelineHistory { timeline, created: DateTime::from_timestamp(entry.time?, 0)? })
-    });
-    found.collect()
+fn segment(path: &str, entry: &Entry) -> Option<(WalSegment, ArchivedWal)> {
+    let name = path.rsplit('/').next()?;
+    let segment = name.split_once('-')?.0.parse().ok()?;
+    Some((segment, ArchivedWal { archived: DateTime::from_timestamp(entry.time?, 0)?, bytes: entry.size }))
+}
+
+/// With the time at which it came into the repository.
+fn history(name: &str, entry: &Entry) -> Option<TimelineHistory> {
+    let number = name.strip_suffix(".history").filter(|number| number.len() == 8)?;
+    let timeline = Timeline(u32::from_str_radix(number, 16).ok()?);
+    Some(TimelineHistory { timeline, created: DateTime::from_timestamp(entry.time?, 0)? })
 }
 
 #[cfg(test)]
@@ -86,20 +95,17 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_empty() {
         assert!(segments(&fixture!("2.45/repo-ls-missing.json")).is_empty());
-        assert!(histories(&parse("{}").unwrap()).is_empty());
+        assert!(archives(&parse("{}").unwrap()).is_empty());
     }
 
     #[test]
-    fn histories_have_a_timeline_and_a_time() {
-        let found = histories(&fixture!("2.45/repo-ls-history.json"));
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].timeline, found[0].id().to_string()), (Timeline(2), "2026-11-22T02:35:27Z".to_owned()));
-    }
-
-    #[test]
-    fn archive_ids_are_folders() {
-        let json =
-            r#"{".":{"type":"path"},"15-1":{"type":"path"},"9.6-2":{"type":"path"},"archive.info":{"type":"file"}}"#;
-        assert_eq!(archive_ids(&parse(json).unwrap()), ["15-1", "9.6-2"]);
+    fn a_recursive_listing_is_all_archives_of_the_stanza() {
+        let found = archives(&fixture!("2.45/repo-ls-archives.json"));
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["15-1"]);
+        let archive = &found["15-1"];
+        assert_eq!(archive.segments.len(), 11);
+        assert_eq!(archive.histories.iter().map(|history| history.timeline.0).collect::<Vec<_>>(), [2, 3]);
+        let wal = archive.segments[&"000000030000000000000007".parse().unwrap()];
+        assert_eq!((wal.bytes, wal.archived.timestamp()), (625, 1_796_049_750));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::{BackupLabel, BackupPlan, CopyFrom, Stanza};
+use crate::model::{
+    BackupLabel, BackupPlan, CopyFrom, RecoveryGoal, RestoreTarget, Stanza, Stop, Timeline, WalSegment,
+};
 
 /// Key of the annotation by which a backup is found again in the catalog.
 pub const REQUEST_ANNOTATION: &str = "request";
@@ -14,6 +16,8 @@ pub struct RestoreRequest {
     /// An empty or missing folder beside the running cluster's data.
     pub data_dir: PathBuf,
     pub process_max: u32,
+    /// Where recovery is to end.
+    pub goal: RecoveryGoal,
 }
 
 /// What all runs have in common.
@@ -62,20 +66,14 @@ impl Common<'_> {
         self.command("info", options, &["backup"])
     }
 
-    /// Restores one set and nothing after it: consistent, then promoted.
+    /// Restores one set; recovered to the goal, then promoted.
     pub fn restore(&self, request: &RestoreRequest) -> Vec<String> {
         let options = [
             format!("--pg1-path={}", request.data_dir.display()),
             format!("--process-max={}", request.process_max),
             format!("--set={}", request.label),
-            "--type=immediate".to_owned(),
-            // The default, `pause`, would wait for a person in a server that nobody can reach.
-            "--target-action=promote".to_owned(),
-            // Not the newest timeline, which may have branched off before this
-            // backup. `--target-timeline` is not valid with `--type=immediate`.
-            "--recovery-option=recovery_target_timeline=current".to_owned(),
         ];
-        self.command("info", options, &["restore"])
+        self.command("info", options.into_iter().chain(recovery(&request.goal)), &["restore"])
     }
 
     /// Answers the other members, until it is ended. Takes no stanza: whom it
@@ -117,12 +115,80 @@ impl Common<'_> {
         words.map(|word| quoted(&word)).join(" ")
     }
 
+    /// A `restore_command` that answers histories of timelines and no WAL: a shell
+    /// runs it, `%f` and `%p` are PostgreSQL's.
+    pub fn history_command(&self) -> String {
+        let words = [
+            "pgbackrest".to_owned(),
+            format!("--config={}", self.config.display()),
+            format!("--stanza={}", self.stanza),
+            "--log-level-console=warn".to_owned(),
+            "--log-level-stderr=off".to_owned(),
+            // The spool is the running cluster's.
+            "--no-archive-async".to_owned(),
+            "archive-get".to_owned(),
+        ];
+        // Of PostgreSQL, not of the shell: a percent sign in a path would be a placeholder.
+        let words = words.map(|word| quoted(&word).replace('%', "%%")).join(" ");
+        format!("case %f in *.history) {words} %f \"%p\";; *) exit 1;; esac")
+    }
+
+    /// All whole WAL segments and histories of the stanza. In one go: a run for
+    /// every 256 segments would take longer than the listing itself.
+    pub fn list_archives(&self) -> Vec<String> {
+        let options = answer_soon()
+            .into_iter()
+            .chain(["--recurse", r"--filter=/[0-9A-F]{24}-|/[0-9A-F]{8}\.history$"].map(str::to_owned));
+        self.command("off", options, &["repo-ls", &format!("archive/{}", self.stanza)])
+    }
+
+    /// A timeline's history as it is stored: it is never compressed.
+    pub fn history(&self, archive_id: &str, timeline: Timeline) -> Vec<String> {
+        let file = format!("archive/{}/{archive_id}/{:08X}.history", self.stanza, timeline.0);
+        self.command("off", ["--io-timeout=10".to_owned()], &["repo-get", &file])
+    }
+
+    /// A segment of WAL into a file, decrypted and decompressed.
+    pub fn archive_get(&self, segment: WalSegment, to: &Path) -> Vec<String> {
+        // The spool is the running server's.
+        let options = ["--no-archive-async", "--io-timeout=10"].map(str::to_owned);
+        self.command("off", options, &["archive-get", &segment.to_string(), &to.display().to_string()])
+    }
+
     /// Names directly in a folder of the repository, those that match `filter`.
     /// Never recursive: an archive has one object a WAL segment.
     pub fn list(&self, folder: &str, filter: Option<&str>) -> Vec<String> {
         let filter = filter.map(|expression| format!("--filter={expression}"));
         self.command("off", answer_soon().into_iter().chain(filter), &["repo-ls", folder])
     }
+}
+
+fn recovery(goal: &RecoveryGoal) -> Vec<String> {
+    let (kind, target) = match &goal.target {
+        RestoreTarget::BackupEnd => ("immediate", None),
+        RestoreTarget::Latest => ("default", None),
+        // With its offset: PostgreSQL would take its own time zone.
+        RestoreTarget::Time(time) => ("time", Some(time.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string())),
+        RestoreTarget::Lsn(lsn) => ("lsn", Some(lsn.to_string())),
+        RestoreTarget::Xid(xid) => ("xid", Some(xid.to_string())),
+        RestoreTarget::Name(name) => ("name", Some(name.clone())),
+    };
+    let mut options = vec![format!("--type={kind}")];
+    options.extend(target.map(|target| format!("--target={target}")));
+    if goal.target != RestoreTarget::Latest {
+        // The default, `pause`, would wait for a person in a server that nobody can reach.
+        options.push("--target-action=promote".to_owned());
+    }
+    if goal.stop == Stop::Before {
+        options.push("--target-exclusive".to_owned());
+    }
+    options.push(match goal.target {
+        // Not the newest timeline, which may have branched off before this
+        // backup. `--target-timeline` is not valid with `--type=immediate`.
+        RestoreTarget::BackupEnd => "--recovery-option=recovery_target_timeline=current".to_owned(),
+        _ => format!("--target-timeline={}", goal.timeline.0),
+    });
+    options
 }
 
 /// JSON, and soon: on a dead store pgBackRest takes four times io-timeout to
@@ -186,6 +252,7 @@ mod tests {
             label: "20261122-030000F".parse().unwrap(),
             data_dir: "/srv/db/data.restore".into(),
             process_max: 2,
+            goal: goal(RestoreTarget::BackupEnd, Stop::After),
         };
         insta::assert_snapshot!(shown(|common| common.restore(&request)), @r#"
         --config=/srv/db/etc/pgbackrest.conf
@@ -200,6 +267,65 @@ mod tests {
         --recovery-option=recovery_target_timeline=current
         restore
         "#);
+    }
+
+    fn goal(target: RestoreTarget, stop: Stop) -> RecoveryGoal {
+        RecoveryGoal { target, stop, timeline: Timeline(16) }
+    }
+
+    #[test]
+    fn every_target_has_its_options_and_times_have_their_offset() {
+        let time = RestoreTarget::Time("2026-11-22T03:00:00.5+02:00".parse().unwrap());
+        let name = RestoreTarget::Name("before x".into());
+        #[rustfmt::skip]
+        let table = [
+            (RestoreTarget::Latest,                              Stop::After,  "--type=default --target-timeline=16"),
+            (time.clone(),                                       Stop::After,  "--type=time --target=2026-11-22 01:00:00.500000+00 --target-action=promote --target-timeline=16"),
+            (time,                                               Stop::Before, "--type=time --target=2026-11-22 01:00:00.500000+00 --target-action=promote --target-exclusive --target-timeline=16"),
+            (RestoreTarget::Lsn("0/3000028".parse().unwrap()),   Stop::After,  "--type=lsn --target=0/3000028 --target-action=promote --target-timeline=16"),
+            (RestoreTarget::Xid(736),                            Stop::Before, "--type=xid --target=736 --target-action=promote --target-exclusive --target-timeline=16"),
+            (name,                                               Stop::After,  "--type=name --target=before x --target-action=promote --target-timeline=16"),
+        ];
+        for (target, stop, want) in table {
+            assert_eq!(recovery(&goal(target, stop)).join(" "), want);
+        }
+    }
+
+    #[test]
+    fn wal_is_listed_read_and_fetched() {
+        insta::assert_snapshot!(shown(|common| common.list_archives()), @r"
+        --config=/srv/db/etc/pgbackrest.conf
+        --stanza=prod.postgresql
+        --log-level-console=off
+        --log-level-stderr=warn
+        --output=json
+        --io-timeout=10
+        --recurse
+        --filter=/[0-9A-F]{24}-|/[0-9A-F]{8}\.history$
+        repo-ls
+        archive/prod.postgresql
+        ");
+        insta::assert_snapshot!(shown(|common| common.history("15-1", Timeline(16))), @r"
+        --config=/srv/db/etc/pgbackrest.conf
+        --stanza=prod.postgresql
+        --log-level-console=off
+        --log-level-stderr=warn
+        --io-timeout=10
+        repo-get
+        archive/prod.postgresql/15-1/00000010.history
+        ");
+        let segment = "000000100000000000000005".parse().unwrap();
+        insta::assert_snapshot!(shown(|common| common.archive_get(segment, Path::new("/srv/db/look/x"))), @r"
+        --config=/srv/db/etc/pgbackrest.conf
+        --stanza=prod.postgresql
+        --log-level-console=off
+        --log-level-stderr=warn
+        --no-archive-async
+        --io-timeout=10
+        archive-get
+        000000100000000000000005
+        /srv/db/look/x
+        ");
     }
 
     #[test]

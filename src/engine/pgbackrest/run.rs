@@ -9,13 +9,15 @@ use super::args::{Common, RestoreRequest};
 use super::exit::EngineError;
 use super::{info, lock_file};
 use crate::model::{
-    Backup, BackupLabel, BackupPlan, Catalog, RunningBackup, Stanza, TimelineHistory, WalSegment, WalSegmentSize,
+    Archives, Backup, BackupLabel, BackupPlan, Catalog, RunningBackup, Stanza, Timeline, WalSegment, WalSegmentSize,
 };
 use crate::sys::files;
 use crate::sys::process::{Invocation, OsUser, Output, Runner, Running};
 
 /// A question to the repository; on a dead store pgBackRest itself gives up after 40 s and says why.
 const QUESTION: Duration = Duration::from_secs(60);
+/// A month of WAL is some fifty thousand names.
+const LISTING: Duration = Duration::from_secs(300);
 /// stanza-create writes a few objects, check waits up to a minute for one WAL segment.
 const SETUP: Duration = Duration::from_secs(180);
 
@@ -105,6 +107,11 @@ impl Engine {
         self.common().replica_restore(label)
     }
 
+    /// What an isolated server asks for histories of timelines, and nothing else.
+    pub fn history_command(&self) -> String {
+        self.common().history_command()
+    }
+
     /// Waits for the end; the log is lost when it failed (see [`Self::end`]).
     pub async fn finish(&self, running: RunningProcess) -> Result<BackupLog, EngineError> {
         let ended = self.end(running).await?;
@@ -147,15 +154,21 @@ impl Engine {
         Ok(missing)
     }
 
-    /// The timelines that the archive knows, oldest first.
-    pub async fn archive_timeline_history(&self) -> Result<Vec<TimelineHistory>, EngineError> {
-        let root = format!("archive/{}", self.stanza);
-        let mut found = Vec::new();
-        for id in archive::archive_ids(&self.list(&root, None).await?) {
-            found.extend(archive::histories(&self.list(&format!("{root}/{id}"), Some(r"\.history$")).await?));
-        }
-        found.sort_by_key(|history| (history.created, history.timeline));
-        Ok(found)
+    /// All WAL that is archived of the stanza, and the timelines that are known by
+    /// their histories.
+    pub async fn archives(&self) -> Result<Archives, EngineError> {
+        let listing = self.ask(self.common().list_archives(), LISTING).await?;
+        Ok(archive::archives(&archive::parse(&listing.stdout)?))
+    }
+
+    /// What the history of a timeline says.
+    pub async fn history(&self, archive_id: &str, timeline: Timeline) -> Result<String, EngineError> {
+        self.ask(self.common().history(archive_id, timeline), QUESTION).await.map(|out| out.stdout)
+    }
+
+    /// Puts a segment of the archive into a file, as PostgreSQL would get it.
+    pub async fn fetch_segment(&self, segment: WalSegment, to: &Path) -> Result<(), EngineError> {
+        self.ask(self.common().archive_get(segment, to), QUESTION).await.map(drop)
     }
 
     async fn list(&self, folder: &str, filter: Option<&str>) -> Result<archive::Listing, EngineError> {
@@ -293,18 +306,29 @@ mod tests {
     }
 
     #[test]
-    fn histories_are_asked_for_archive_by_archive() {
-        let history =
-            |id: &'static str| question(&["--output=json", "--io-timeout=10", r"--filter=\.history$", "repo-ls", id]);
+    fn all_archives_are_asked_for_in_one_go() {
         let script = fakes::Script::new()
-            .expect("pgbackrest", question(&["--output=json", "--io-timeout=10", "repo-ls", "archive/m.db"]))
-            .stdout(r#"{"15-1":{"type":"path"},"15-2":{"type":"path"},"archive.info":{"type":"file","time":1}}"#)
-            .expect("pgbackrest", history("archive/m.db/15-1"))
-            .stdout(fixture!("repo-ls-history.json"))
-            .expect("pgbackrest", history("archive/m.db/15-2"))
-            .stdout("{}");
-        let found = with(script, |engine| async move { engine.archive_timeline_history().await }).unwrap();
-        assert_eq!(found.len(), 1);
+            .expect("pgbackrest", ["**", "--recurse", "**", "repo-ls", "archive/m.db"])
+            .stdout(fixture!("repo-ls-archives.json"));
+        let found = with(script, |engine| async move { engine.archives().await }).unwrap();
+        assert_eq!(found["15-1"].histories.len(), 2);
+    }
+
+    #[test]
+    fn a_segment_that_is_not_there_is_an_error_and_a_history_is_text() {
+        let history = "1\t0/5000138\treached consistency\n";
+        let script = fakes::Script::new()
+            .expect("pgbackrest", ["**", "repo-get", "archive/m.db/15-1/00000010.history"])
+            .stdout(history)
+            .expect("pgbackrest", ["**", "--no-archive-async", "**", "archive-get", "000000100000000000000005", "/x"])
+            .exit(1);
+        let (read, fetched) = with(script, |engine| async move {
+            let segment = "000000100000000000000005".parse().unwrap();
+            let read = engine.history("15-1", Timeline(16)).await;
+            (read, engine.fetch_segment(segment, Path::new("/x")).await)
+        });
+        assert_eq!(read.unwrap(), history);
+        assert!(fetched.is_err());
     }
 
     #[test]

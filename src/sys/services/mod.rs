@@ -98,6 +98,15 @@ impl Services {
         }
     }
 
+    /// Ends its main process by SIGKILL, for good; what that process had started
+    /// in sessions of their own goes on.
+    pub async fn kill(&self, name: &'static str) -> Result<(), ServiceError> {
+        match self {
+            Self::Systemd(systemd) => systemd.kill(name).await,
+            Self::Pidfile(pidfile) => pidfile.kill(name).await,
+        }
+    }
+
     /// SIGHUP: read the configuration again.
     pub async fn reload(&self, name: &'static str) -> Result<(), ServiceError> {
         match self {

@@ -119,6 +119,14 @@ impl Pidfile {
         self.remove(name)
     }
 
+    pub async fn kill(&self, name: &'static str) -> Result<(), ServiceError> {
+        if let Some(daemon) = self.daemon(name) {
+            let _ = kill(Pid::from_raw(daemon.pid), Signal::SIGKILL);
+            self.ended(name, Duration::from_secs(10)).await;
+        }
+        self.remove(name)
+    }
+
     async fn ended(&self, name: &str, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         while self.is_running(name) {
@@ -224,6 +232,21 @@ mod tests {
             daemons.replace(&new).await.unwrap();
             assert!(daemons.is_defined_as(&new) && !is_alive(first.pid) && daemons.is_running("napper"));
             daemons.stop("napper", Duration::from_secs(10)).await.unwrap();
+        });
+    }
+
+    #[test]
+    fn one_that_is_killed_leaves_what_it_had_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let daemons = Pidfile::new(Runner::new("/usr/bin:/bin"), dir.path().to_owned());
+        let child = dir.path().join("child");
+        let script = format!("setsid sh -c 'echo $$ > {}; exec sleep 600' & wait", child.display());
+        block_on(async {
+            daemons.start(&service(dir.path(), &script)).await.unwrap();
+            let pid: i32 = std::fs::read_to_string(&child).unwrap().trim().parse().unwrap();
+            daemons.kill("napper").await.unwrap();
+            assert!(!daemons.is_running("napper") && is_alive(pid));
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
         });
     }
 

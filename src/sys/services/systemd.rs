@@ -84,6 +84,17 @@ impl Systemd {
         self.start(service).await
     }
 
+    /// It would start again by itself (`Restart=always`, after a pause): it is stopped at once.
+    pub async fn kill(&self, name: &'static str) -> Result<(), ServiceError> {
+        let failed = |error| ServiceError::Stop { name, source: Box::new(error) };
+        if !files::exists(&self.file(name)) {
+            return Ok(());
+        }
+        let kill = ["kill", "--kill-who=main", "--signal=KILL", &self.unit(name)];
+        self.systemctl(&kill).await.map_err(failed)?;
+        self.stop(name, Duration::ZERO).await
+    }
+
     pub async fn stop(&self, name: &'static str, _patience: Duration) -> Result<(), ServiceError> {
         // TimeoutStopSec in the unit file bounds it. `disable` too: a machine
         // that reboots in the middle of a restore must not start it behind our back.

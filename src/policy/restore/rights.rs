@@ -1,15 +1,14 @@
-//! Whether a backup may be restored on this unit. Everything that can be known
-//! is checked before the database is stopped. Pure.
+//! Whether this unit may restore at all, now, and this backup. Pure.
 
-use super::backup::stanza_is_ready;
-use super::refusal::Refusal;
+use super::asked::{Asked, Typed};
 use crate::model::{Backup, BackupId, Catalog, NotABackupId, Observed};
+use crate::policy::Refusal;
+use crate::policy::backup::stanza_is_ready;
 
 /// What must be known before a restore is decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RestoreFacts {
     pub application: String,
-    pub planned_units: Observed<u32>,
     pub is_leader: bool,
     pub settings: Observed<()>,
     pub stanza_ready: Observed<bool>,
@@ -21,31 +20,22 @@ pub struct RestoreFacts {
     pub standby_cluster: bool,
 }
 
-/// A restore that may be done.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RestorePlan {
-    pub backup: Backup,
-    pub needs_bytes: u64,
-    pub free_bytes: u64,
+impl RestoreFacts {
+    pub(super) fn known_catalog(&self) -> Result<&Catalog, Refusal> {
+        known(&self.catalog, |why| Refusal::RestoreCatalogUnknown { why })
+    }
 }
 
-/// What recovery writes beside the database itself: WAL, above all.
-const HEADROOM: u64 = 256 << 20;
-
-/// `backup_id` is the parameter as typed; an empty one was not given.
-pub fn plan_restore(facts: &RestoreFacts, backup_id: Option<&str>) -> Result<RestorePlan, Refusal> {
+/// What was asked for, when this unit may do it.
+pub fn may_restore(facts: &RestoreFacts, typed: &Typed) -> Result<Asked, Refusal> {
     not_a_standby_cluster(facts)?;
     settings_are_complete(facts)?;
-    let asked = backup_id.map(str::trim).filter(|id| !id.is_empty()).ok_or(Refusal::NoRestoreTarget)?;
+    let asked = Asked::of(typed)?;
     nothing_else_runs(facts)?;
-    one_unit_is_planned(facts)?;
     is_leader(facts)?;
     stanza_is_ready(&facts.stanza_ready)?;
-    let catalog = known(&facts.catalog, |why| Refusal::RestoreCatalogUnknown { why })?;
-    let backup = find(catalog, asked)?;
-    is_sound(catalog, backup)?;
-    let (needs_bytes, free_bytes) = fits_on_disk(facts, backup)?;
-    Ok(RestorePlan { backup: backup.clone(), needs_bytes, free_bytes })
+    facts.known_catalog()?;
+    Ok(asked)
 }
 
 fn known<T>(observed: &Observed<T>, refuse: impl FnOnce(String) -> Refusal) -> Result<&T, Refusal> {
@@ -72,13 +62,6 @@ fn nothing_else_runs(facts: &RestoreFacts) -> Result<(), Refusal> {
     }
 }
 
-fn one_unit_is_planned(facts: &RestoreFacts) -> Result<(), Refusal> {
-    match *known(&facts.planned_units, |why| Refusal::RestorePlannedUnitsUnknown { why })? {
-        0 | 1 => Ok(()),
-        planned => Err(Refusal::RestoreWithManyUnits { planned, application: facts.application.clone() }),
-    }
-}
-
 fn is_leader(facts: &RestoreFacts) -> Result<(), Refusal> {
     match facts.is_leader {
         true => Ok(()),
@@ -86,7 +69,7 @@ fn is_leader(facts: &RestoreFacts) -> Result<(), Refusal> {
     }
 }
 
-fn find<'a>(catalog: &'a Catalog, asked: &str) -> Result<&'a Backup, Refusal> {
+pub(super) fn find<'a>(catalog: &'a Catalog, asked: &str) -> Result<&'a Backup, Refusal> {
     let id = asked.parse::<BackupId>();
     id.as_ref().ok().and_then(|id| catalog.find(*id)).ok_or_else(|| Refusal::UnknownBackup {
         asked: match &id {
@@ -110,7 +93,7 @@ fn nearest(catalog: &Catalog, asked: Option<BackupId>) -> Vec<BackupId> {
 }
 
 /// It and all it stands on are there, and were copied without page errors.
-fn is_sound(catalog: &Catalog, backup: &Backup) -> Result<(), Refusal> {
+pub(super) fn is_sound(catalog: &Catalog, backup: &Backup) -> Result<(), Refusal> {
     match fault(catalog, backup) {
         None => Ok(()),
         Some(Fault::PageErrors(culprit)) => {
@@ -122,12 +105,12 @@ fn is_sound(catalog: &Catalog, backup: &Backup) -> Result<(), Refusal> {
     }
 }
 
-pub(super) enum Fault {
+pub(in crate::policy) enum Fault {
     PageErrors(crate::model::BackupLabel),
     Missing(crate::model::BackupLabel),
 }
 
-pub(super) fn fault(catalog: &Catalog, backup: &Backup) -> Option<Fault> {
+pub(in crate::policy) fn fault(catalog: &Catalog, backup: &Backup) -> Option<Fault> {
     let chain = backup.reference.iter().chain([&backup.label]);
     chain.into_iter().find_map(|label| match catalog.backups.iter().find(|set| set.label == *label) {
         None => Some(Fault::Missing(label.clone())),
@@ -140,17 +123,18 @@ fn newest_sound(catalog: &Catalog) -> Option<BackupId> {
     catalog.backups.iter().rev().find(|backup| fault(catalog, backup).is_none()).map(Backup::id)
 }
 
-fn fits_on_disk(facts: &RestoreFacts, backup: &Backup) -> Result<(u64, u64), Refusal> {
+pub(super) fn fits_on_disk(facts: &RestoreFacts, backup: &Backup, needs: u64) -> Result<u64, Refusal> {
     let free = *known(&facts.free_bytes, |why| Refusal::DiskUnknown { why })?;
-    let needs = backup.size.saturating_add(backup.size / 10).saturating_add(HEADROOM);
     if free < needs {
         return Err(Refusal::DiskTooSmall { id: backup.id(), needs, free });
     }
-    Ok((needs, free))
+    Ok(free)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{archive, catalog_of, facts, set, timelines, world};
+    use super::super::{Open, RestorePlan, plan_restore};
     use super::*;
     use crate::model::AgentError;
 
@@ -160,56 +144,42 @@ mod tests {
             reference: reference.iter().map(|label| label.parse().unwrap()).collect(),
             started: started.parse().unwrap(),
             finished: started.parse().unwrap(),
-            wal_start: None,
-            wal_stop: None,
-            lsn_start: None,
-            lsn_stop: None,
-            size: 1 << 30,
-            repository_size: 1 << 20,
-            page_errors: false,
-            archive_id: "15-1".into(),
-            annotations: Default::default(),
+            ..set("03:00:00", 1, 3)
         }
     }
 
     fn catalog() -> Catalog {
-        Catalog {
-            stanza_exists: true,
-            backups: vec![
-                backup("20261120-030000F", &[], "2026-11-20T03:00:00Z"),
-                backup("20261121-030000F", &[], "2026-11-21T03:00:00Z"),
-                backup("20261121-030000F_20261122-030000I", &["20261121-030000F"], "2026-11-22T03:00:00Z"),
-            ],
-            ..Catalog::default()
-        }
+        catalog_of(vec![
+            backup("20261120-030000F", &[], "2026-11-20T03:00:00Z"),
+            backup("20261121-030000F", &[], "2026-11-21T03:00:00Z"),
+            backup("20261121-030000F_20261122-030000I", &["20261121-030000F"], "2026-11-22T03:00:00Z"),
+        ])
     }
 
     fn healthy() -> RestoreFacts {
-        RestoreFacts {
-            application: "postgresql".into(),
-            planned_units: Observed::Known(1),
-            is_leader: true,
-            settings: Observed::Known(()),
-            stanza_ready: Observed::Known(true),
-            catalog: Observed::Known(catalog()),
-            restore_under_way: None,
-            engine_busy: None,
-            free_bytes: Observed::Known(10 << 30),
-            standby_cluster: false,
-        }
+        RestoreFacts { catalog: Observed::Known(catalog()), ..facts(vec![]) }
+    }
+
+    fn plan(facts: &RestoreFacts, id: Option<&str>) -> Result<RestorePlan, Refusal> {
+        let asked = may_restore(facts, &Typed { backup_id: id.map(str::to_owned), ..Typed::default() })?;
+        let world = world(timelines(archive(&[(1, 3..=4)]), &[]), 1);
+        plan_restore(facts, &asked, &world).map_err(|open| match open {
+            Open::Refused(refusal) => refusal,
+            open => panic!("{open:?}"),
+        })
     }
 
     const NEWEST: &str = "2026-11-22T03:00:00Z";
 
     fn told(facts: &RestoreFacts, id: Option<&str>) -> String {
-        AgentError::from(plan_restore(facts, id).unwrap_err()).explain()
+        AgentError::from(plan(facts, id).unwrap_err()).explain()
     }
 
     #[test]
     fn a_backup_that_may_be_restored_comes_with_its_numbers() {
-        let plan = plan_restore(&healthy(), Some(NEWEST)).unwrap();
+        let plan = plan(&healthy(), Some(NEWEST)).unwrap();
         assert_eq!(plan.backup.label.as_str(), "20261121-030000F_20261122-030000I");
-        assert_eq!((plan.needs_bytes, plan.free_bytes), ((1 << 30) + (1 << 30) / 10 + (256 << 20), 10 << 30));
+        assert_eq!((plan.needs_bytes, plan.free_bytes), ((1 << 30) + (1 << 30) / 10 + (272 << 20), 10 << 30));
     }
 
     #[test]
@@ -219,17 +189,6 @@ mod tests {
                 "Either backup-id or restore-to-time parameters need to be provided to be able to do restore. For example: "
             ));
         }
-    }
-
-    #[test]
-    fn more_than_one_unit_is_refused_with_the_way_there_and_back() {
-        let facts = RestoreFacts { planned_units: Observed::Known(3), ..healthy() };
-        assert_eq!(
-            told(&facts, Some(NEWEST)),
-            "Unit cannot restore backup as there are more than one unit in the cluster. 3 units are planned: \
-             remove all but one (juju remove-unit postgresql/N), restore, then scale out again \
-             (juju add-unit postgresql -n 2)"
-        );
     }
 
     #[test]
@@ -278,7 +237,7 @@ mod tests {
         let mut broken = catalog();
         broken.backups.remove(1);
         let facts = RestoreFacts { catalog: Observed::Known(broken), ..healthy() };
-        assert!(matches!(plan_restore(&facts, Some(NEWEST)), Err(Refusal::BrokenChain { .. })));
+        assert!(matches!(plan(&facts, Some(NEWEST)), Err(Refusal::BrokenChain { .. })));
     }
 
     #[test]
@@ -286,8 +245,8 @@ mod tests {
         let facts = RestoreFacts { free_bytes: Observed::Known(1 << 30), ..healthy() };
         assert_eq!(
             told(&facts, Some(NEWEST)),
-            "Not enough disk space to restore backup 2026-11-22T03:00:00Z: it needs 1.3 GiB, 1 GiB are free. \
-             The old data is kept until the restore is proven: enlarge the storage `pgdata` by at least 358.4 MiB, \
+            "Not enough disk space to restore backup 2026-11-22T03:00:00Z: it needs 1.4 GiB, 1 GiB are free. \
+             The old data is kept until the restore is proven: enlarge the storage `pgdata` by at least 374.4 MiB, \
              or free as much."
         );
     }
@@ -299,21 +258,20 @@ mod tests {
         let table = [
             (RestoreFacts { catalog: Observed::unknown(no()), ..healthy() },       Refusal::RestoreCatalogUnknown { why: no() }),
             (RestoreFacts { free_bytes: Observed::unknown(no()), ..healthy() },    Refusal::DiskUnknown { why: no() }),
-            (RestoreFacts { planned_units: Observed::unknown(no()), ..healthy() }, Refusal::RestorePlannedUnitsUnknown { why: no() }),
             (RestoreFacts { stanza_ready: Observed::unknown(no()), ..healthy() },  Refusal::StanzaNotReady { why: Some(no()) }),
             (RestoreFacts { restore_under_way: Some(no()), ..healthy() },          Refusal::RestoreUnderWay { what: no() }),
             (RestoreFacts { engine_busy: Some(no()), ..healthy() },                Refusal::EngineBusy { who: no() }),
         ];
         for (facts, want) in table {
-            assert_eq!(plan_restore(&facts, Some(NEWEST)), Err(want));
+            assert_eq!(plan(&facts, Some(NEWEST)), Err(want));
         }
     }
 
     #[test]
     fn settings_and_a_standby_cluster_come_first() {
         let facts = RestoreFacts { settings: Observed::unknown("Missing S3 parameters: ['bucket']"), ..healthy() };
-        assert!(matches!(plan_restore(&facts, None), Err(Refusal::Settings { .. })));
+        assert!(matches!(plan(&facts, None), Err(Refusal::Settings { .. })));
         let facts = RestoreFacts { standby_cluster: true, ..facts };
-        assert_eq!(plan_restore(&facts, None), Err(Refusal::RestoreOnStandbyCluster));
+        assert_eq!(plan(&facts, None), Err(Refusal::RestoreOnStandbyCluster));
     }
 }
