@@ -75,6 +75,35 @@ mod keys {
     use super::*;
 
     #[tokio::test]
+    async fn one_is_written_only_by_who_has_seen_what_stands_there() {
+        let server = Server::alone().await;
+        let (a, b) = (server.entered().await, server.client());
+        assert_eq!(a.get_with_revision(KEY).await.unwrap(), None);
+        let first = a.put_if(KEY, "first", None).await.unwrap().expect("nothing stood there");
+        assert_eq!(b.put_if(KEY, "another first", None).await.unwrap(), None);
+        assert_eq!(b.get_with_revision(KEY).await.unwrap(), Some(("first".to_owned(), first.clone())));
+        // The same text is another change.
+        let again = b.put_if(KEY, "first", Some(&first)).await.unwrap().expect("nobody was faster");
+        assert_ne!(again, first);
+        assert_eq!(a.put_if(KEY, "second", Some(&first)).await.unwrap(), None);
+        a.put(KEY, "whatever").await.unwrap();
+        assert_eq!(b.put_if(KEY, "third", Some(&again)).await.unwrap(), None);
+        assert_eq!(a.get(KEY).await.unwrap().as_deref(), Some("whatever"));
+    }
+
+    #[tokio::test]
+    async fn all_below_a_beginning_are_told_in_order() {
+        let server = Server::alone().await;
+        let etcd = server.entered().await;
+        assert_eq!(etcd.values_below("/test/part/").await.unwrap(), Vec::<String>::new());
+        for (key, value) in [("/test/part/b", "2"), ("/test/part/a", "1"), ("/test/parts", "no"), ("/test/par", "no")] {
+            etcd.put(key, value).await.unwrap();
+        }
+        assert_eq!(etcd.values_below("/test/part/").await.unwrap(), ["1", "2"]);
+        assert_eq!(etcd.names_below("/test/part/").await.unwrap(), ["a", "b"]);
+    }
+
+    #[tokio::test]
     async fn they_are_read_and_deleted_by_name_and_by_beginning() {
         let server = Server::alone().await;
         let etcd = server.entered().await;

@@ -24,18 +24,34 @@ pub fn meanwhile(world: &'static World) {
     world.went_back(&rows);
 }
 
+/// No hook comes by itself, until this is dropped.
+struct HooksRest(&'static World);
+
+impl HooksRest {
+    fn begin(world: &'static World) -> Self {
+        world.shell.juju(&["model-config", "update-status-hook-interval=10m"]).ok();
+        Self(world)
+    }
+}
+
+impl Drop for HooksRest {
+    fn drop(&mut self) {
+        self.0.shell.juju(&["model-config", "update-status-hook-interval=3s"]);
+    }
+}
+
 pub fn deaf(world: &'static World) {
     let (id, _) = world.backup();
     let (leader, replica) = (world.leader(), world.replicas().into_iter().find(|seat| !seat.leads).expect("a replica"));
     let folders = world.folders();
-    world.shell.juju(&["model-config", "update-status-hook-interval=10m"]).ok();
+    let hooks = HooksRest::begin(world);
     until(90, "its service is missed", || {
         // A hook that was due before may start it once more.
         replica.process("unit-service").iter().for_each(kill_hard);
         leader.key(&format!("/pg-backup-agent/service/{}", replica.member())).is_empty()
     });
     let refused = world.action(&leader, &["restore", &format!("backup-id={id}")]).failed();
-    world.shell.juju(&["model-config", "update-status-hook-interval=3s"]).ok();
+    drop(hooks);
     assert!(refused.contains(&format!("the service of {} does not answer", replica.unit)), "{refused}");
     until(60, "a hook starts it again", || replica.process("unit-service").is_some());
     world.is_as_it_was(&folders);
