@@ -3,9 +3,11 @@
 //! a cluster do about it. Pure. docs/restore.md draws it with these names.
 
 mod order;
+pub mod places;
 mod record;
 mod state;
 
 pub use order::{Order, Part, PartRecord, Stage, StageName, Task, first_back, task};
+pub use places::{Move, Place, Places};
 pub use record::Record;
 pub use state::{AfterCrash, Event, IllegalStep, State};

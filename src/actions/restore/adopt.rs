@@ -1,19 +1,18 @@
 //! Patroni takes the restored data over: etcd forgets the old cluster, the data
 //! on disk decides.
 
+use super::folders::Folders;
 use super::part;
 use crate::agent::Agent;
 use crate::cluster::Archiving;
 use crate::model::{AgentError, Timeline};
 use crate::repository;
-use crate::restore::Record;
-use crate::sys::files;
+use crate::restore::{Record, places};
 
 /// The copy takes the place of the data, which stands aside.
 pub(super) fn take_place(agent: &Agent, record: &Record) -> Result<(), AgentError> {
-    let layout = agent.layout();
-    let renamed = files::rename(&layout.beside(&record.id), &layout.data());
-    renamed.map_err(|error| AgentError::fault("changing places", error))
+    let folders = Folders::of_record(agent, record);
+    folders.carry_out("changing places", &places::take_place(folders.places()))
 }
 
 /// Two histories of one number would bring back rows of an abandoned era.

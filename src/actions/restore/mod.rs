@@ -4,6 +4,7 @@
 mod adopt;
 mod copy;
 mod decide;
+mod folders;
 mod follow;
 mod journal;
 mod orders;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::folders::Folders;
 use super::part_file;
 use crate::agent::Agent;
 use crate::cluster::{self, ClusterState, ControlData, Etcd};
 use crate::model::{AgentError, Lsn, Role, Timeline};
-use crate::restore::{Order, Part, PartRecord, Stage};
-use crate::sys::{clock, files};
+use crate::restore::{Order, Part, PartRecord, Stage, places};
+use crate::sys::clock;
 
 /// How long the repository may take for the last segment.
 const SEAL: Duration = Duration::from_secs(90);
@@ -71,7 +72,7 @@ async fn do_it(agent: &mut Agent, order: &Order, record: &mut PartRecord) -> Res
             stop_replica(agent, record, shut_down_at).await?;
         }
         Stage::StopPrimary | Stage::StopReplicas { .. } => (),
-        Stage::Aside => aside(agent, &order.id).await?,
+        Stage::Aside => aside(agent, order).await?,
         Stage::Join => join(agent, order).await?,
         Stage::PutBack { first, .. } => put_back(agent, order, first).await?,
     }
@@ -164,49 +165,39 @@ async fn has_received(agent: &Agent, end: Lsn) -> bool {
     }
 }
 
-async fn aside(agent: &Agent, id: &str) -> Result<(), AgentError> {
+async fn aside(agent: &Agent, order: &Order) -> Result<(), AgentError> {
     ensure_stopped(agent).await?;
-    let (data, aside) = (agent.layout().data(), agent.layout().aside(id));
-    if files::exists(&aside) || !files::exists(&data) {
-        return Ok(());
-    }
-    files::rename(&data, &aside).map_err(|error| AgentError::fault("keeping the old data aside", error))
+    let folders = Folders::of_order(agent, order);
+    folders.carry_out("keeping the old data aside", &places::aside(folders.places()))
 }
 
-/// A unit that was away for all of it still has its old data in place.
-async fn join(agent: &mut Agent, order: &Order) -> Result<(), AgentError> {
+/// A unit that was away for all of it still has its old data in place. One that had all
+/// that the primary had before the restore that is undone follows without a copy.
+async fn join(agent: &Agent, order: &Order) -> Result<(), AgentError> {
     if order.driver == agent.unit.to_string() {
         return Ok(());
     }
-    if !files::exists(&agent.layout().aside(&order.id)) {
-        aside(agent, &order.id).await?;
+    let folders = Folders::of_order(agent, order);
+    if !folders.places().aside {
+        aside(agent, order).await?;
     }
     if let Some(undone) = &order.undoes {
-        old_data_again(agent, undone)?;
+        let was_whole = part_file::load(agent, undone)?.is_some_and(|record| record.whole);
+        folders.carry_out("bringing the old data back", &places::old_data_again(folders.places(), was_whole))?;
     }
     start_patroni(agent).await
 }
 
-/// Before the restore that is undone this unit had all that the primary had:
-/// it follows without a copy. One that had not, copies.
-fn old_data_again(agent: &Agent, undone: &str) -> Result<(), AgentError> {
-    let (data, old) = (agent.layout().data(), agent.layout().aside(undone));
-    let was_whole = part_file::load(agent, undone)?.is_some_and(|record| record.whole);
-    if files::exists(&data) || !was_whole || !files::exists(&old) {
-        return Ok(());
-    }
-    files::rename(&old, &data).map_err(|error| AgentError::fault("bringing the old data back", error))
-}
-
 /// What may have to be undone hangs on how far this unit had come.
 async fn put_back(agent: &Agent, order: &Order, first: &str) -> Result<(), AgentError> {
-    let moved = files::exists(&agent.layout().aside(&order.id));
-    if moved {
+    let folders = Folders::of_order(agent, order);
+    if folders.places().aside {
         // Gracefully: a restored primary gives its lock back.
         let stopped = agent.member.stop_patroni().await;
         stopped.map_err(|error| AgentError::fault("stopping the restored cluster", error))?;
-        change_back(agent, order).await?;
+        ensure_stopped(agent).await?;
     }
+    folders.carry_out("putting the old data back", &places::back(folders.places(), folders.is_undo()))?;
     if agent.member.patroni_runs().await {
         return Ok(());
     }
@@ -214,26 +205,6 @@ async fn put_back(agent: &Agent, order: &Order, first: &str) -> Result<(), Agent
         start_first(agent, order).await
     } else {
         start_after(agent, order, first).await
-    }
-}
-
-/// The way back, from wherever it was left. Old data stands aside exactly when
-/// `data` is the copy or missing. What an undo had in place is no copy: it is kept.
-async fn change_back(agent: &Agent, order: &Order) -> Result<(), AgentError> {
-    let id = &order.id;
-    let failed = |error| AgentError::fault("putting the old data back", error);
-    let (data, aside, beside) = (agent.layout().data(), agent.layout().aside(id), agent.layout().beside(id));
-    ensure_stopped(agent).await?;
-    if files::exists(&data) {
-        if order.undoes.is_none() {
-            files::remove_folder(&beside).map_err(failed)?;
-        }
-        files::rename(&data, &beside).map_err(failed)?;
-    }
-    files::rename(&aside, &data).map_err(failed)?;
-    match order.undoes {
-        None => files::remove_folder(&beside).map_err(failed),
-        Some(_) => Ok(()),
     }
 }
 

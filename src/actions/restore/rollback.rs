@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
+use super::folders::Folders;
 use super::journal::{self, Journal};
-use super::{adopt, orders, part, recover, undo};
+use super::{adopt, orders, part, recover};
 use crate::agent::Agent;
 use crate::model::{AgentError, error_chain};
 use crate::repository;
-use crate::restore::{AfterCrash, Event, Record, Stage, State};
-use crate::sys::files;
+use crate::restore::{AfterCrash, Event, Record, Stage, State, places};
 
 /// A restored cluster that Patroni is starting may need a moment to promote.
 const SETTLE: Duration = Duration::from_secs(30);
@@ -100,9 +100,6 @@ async fn drop_copy(agent: &Agent, record: &Record) -> Result<(), AgentError> {
     place.end_leftover().await.map_err(|error| AgentError::fault("ending the isolated server", error))?;
     let removed = place.remove_scratch();
     removed.map_err(|error| AgentError::fault("removing the copy's settings", error))?;
-    match &record.undoes {
-        Some(undone) => undo::keep_again(agent, record, undone),
-        None => files::remove_folder(&agent.layout().beside(&record.id))
-            .map_err(|error| AgentError::fault("removing the copy", error)),
-    }
+    let folders = Folders::of_record(agent, record);
+    folders.carry_out("removing the copy", &places::drop_brought(folders.places(), folders.is_undo()))
 }

@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
+use super::folders::Folders;
 use super::{part_file, recover};
 use crate::actions::{Progress, Results};
 use crate::agent::Agent;
 use crate::model::{AgentError, Observed, Timeline};
 use crate::observe;
 use crate::policy::Refusal;
-use crate::restore::{PartRecord, Record};
+use crate::restore::{PartRecord, Record, places};
 use crate::sys::{clock, environment, files};
 
 /// What there is to undo, and that it can be: nothing is touched yet.
@@ -63,19 +64,8 @@ pub(super) fn record(undone: &PartRecord) -> Result<Record, AgentError> {
 
 /// Old data in the place where a restore has its copy.
 pub(super) fn take(agent: &Agent, record: &Record) -> Result<(), AgentError> {
-    let layout = agent.layout();
-    let undone = record.undoes.as_deref().unwrap_or_default();
-    let renamed = files::rename(&layout.aside(undone), &layout.beside(&record.id));
-    renamed.map_err(|error| AgentError::fault("preparing the old data", error))
-}
-
-/// The undo was taken back: old data is kept as before.
-pub(super) fn keep_again(agent: &Agent, record: &Record, undone: &str) -> Result<(), AgentError> {
-    let (copy, old) = (agent.layout().beside(&record.id), agent.layout().aside(undone));
-    if !files::exists(&copy) {
-        return Ok(());
-    }
-    files::rename(&copy, &old).map_err(|error| AgentError::fault("keeping the old data", error))
+    let folders = Folders::of_record(agent, record);
+    folders.carry_out("preparing the old data", &places::take_old(folders.places()))
 }
 
 /// A timeline beyond all that the archive knows: else the era that is left would
