@@ -19,7 +19,7 @@ use crate::sys::process::{OsUser, Runner};
 use crate::sys::services::Services;
 
 pub use backup_claim::{BackupClaim, BackupNote};
-pub use restore_order::{Held as HeldClaim, RestoreKeys, Told};
+pub use restore_order::{Held as HeldClaim, Listener, RestoreKeys, Told};
 pub use tls_file::{Held, Request, TlsFile};
 pub use turn::Turn;
 pub use unit_file::{RepositoryRecord, UnitFile};

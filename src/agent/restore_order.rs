@@ -36,6 +36,14 @@ struct Sealed {
     failed: Option<String>,
 }
 
+/// A unit whose service is there, and what it said last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    pub unit: String,
+    /// Free on the filesystem of its data.
+    pub free_bytes: Option<u64>,
+}
+
 /// An order as it was read or written last.
 #[derive(Debug, Clone)]
 pub struct Told {
@@ -152,19 +160,31 @@ impl RestoreKeys {
     }
 
     /// Units whose service is there.
-    pub async fn services(&self) -> Result<Vec<String>, AgentError> {
-        self.etcd.values_below(SERVICES).await.map_err(failed("asking which units listen"))
+    pub async fn listeners(&self) -> Result<Vec<Listener>, AgentError> {
+        let texts = self.etcd.values_below(SERVICES).await.map_err(failed("asking which units listen"))?;
+        Ok(texts.iter().filter_map(|text| serde_json::from_str(text).ok()).collect())
     }
 
     /// This unit's service is there, for as long as this is held.
-    pub async fn announce(&self) -> Result<Held, AgentError> {
+    pub async fn announce(&self, free_bytes: Option<u64>) -> Result<Held, AgentError> {
         let (key, failed) = (format!("{SERVICES}{}", self.member), failed("telling that this unit listens"));
         // Of the service before this one.
         self.etcd.delete(&key).await.map_err(&failed)?;
-        match self.etcd.claim(&key, &self.unit, LIFE).await.map_err(&failed)? {
+        let said = self.said(free_bytes)?;
+        match self.etcd.claim(&key, &said, LIFE).await.map_err(&failed)? {
             Claimed::Ours(claim) => Ok(Held::keep(&self.etcd, claim)),
             Claimed::Theirs(_) => Err(AgentError::fault("telling that this unit listens", "somebody does".to_owned())),
         }
+    }
+
+    fn said(&self, free_bytes: Option<u64>) -> Result<String, AgentError> {
+        let said = Listener { unit: self.unit.clone(), free_bytes };
+        serde_json::to_string(&said).map_err(|error| AgentError::Bug(error.to_string()))
+    }
+
+    /// The same claim with what is so by now. False: it has run out.
+    pub async fn announce_again(&self, held: &Held, free_bytes: Option<u64>) -> Result<bool, AgentError> {
+        Ok(self.etcd.rewrite(&held.claim, &self.said(free_bytes)?).await.is_ok())
     }
 
     /// The unit that drives a restore now.

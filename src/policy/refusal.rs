@@ -77,6 +77,8 @@ pub enum Refusal {
     BrokenChain { id: BackupId, missing: BackupLabel, sound: Option<BackupId> },
     #[error("Not enough disk space to restore backup {id}: it needs {}, {} are free", Bytes(*.needs), Bytes(*.free))]
     DiskTooSmall { id: BackupId, needs: u64, free: u64 },
+    #[error("Not enough disk space on {unit} to restore backup {id}: it needs {}, {} are free", Bytes(*.needs), Bytes(*.free))]
+    OtherDiskTooSmall { id: BackupId, unit: UnitName, needs: u64, free: u64 },
     #[error("Unit cannot restore backup as the free disk space is not known ({why})")]
     DiskUnknown { why: String },
 }
@@ -143,6 +145,11 @@ impl Refusal {
             },
             DiskTooSmall { needs, free, .. } => format!(
                 "The old data is kept until the restore is proven: enlarge the storage `pgdata` by at least {}, or free as much.",
+                Bytes(needs.saturating_sub(*free))
+            ),
+            OtherDiskTooSmall { needs, free, .. } => format!(
+                "Every unit keeps its old data and copies the restored cluster beside it: enlarge its storage `pgdata` by \
+                 at least {}, or free as much.",
                 Bytes(needs.saturating_sub(*free))
             ),
         }

@@ -2,6 +2,7 @@
 
 use crate::model::{Bytes, Commit, Moment, RestoreTarget, Span};
 use crate::policy::RestorePlan;
+use crate::policy::restore::OtherUnit;
 
 /// One fact a line.
 pub fn lines(plan: &RestorePlan) -> Vec<String> {
@@ -16,10 +17,18 @@ pub fn lines(plan: &RestorePlan) -> Vec<String> {
         format!("space on {}: needs {}, {} are free", plan.unit, Bytes(plan.needs_bytes), Bytes(plan.free_bytes)),
         format!("restores: {}, in about {}", plan.unit, Span(plan.expected)),
     ];
+    lines.splice(7..7, plan.others.iter().map(|other| room(plan, other)));
     if plan.seals {
         lines.push("first: the cluster's last WAL is archived".to_owned());
     }
     lines
+}
+
+fn room(plan: &RestorePlan, OtherUnit { unit, free_bytes }: &OtherUnit) -> String {
+    match free_bytes {
+        Some(free) => format!("space on {unit}: needs {}, {} are free", Bytes(plan.copy_bytes), Bytes(*free)),
+        None => format!("{unit} does not answer: it follows the restored cluster when it is back"),
+    }
 }
 
 /// Results of `restore dry-run=true`.
@@ -120,6 +129,8 @@ mod tests {
             fetch_bytes: 400 << 20,
             needs_bytes: 3 << 30,
             free_bytes: 10 << 30,
+            others: Vec::new(),
+            copy_bytes: 2 << 30,
             unit: "postgresql/0".parse().unwrap(),
             expected: Duration::from_secs(200),
         }

@@ -99,13 +99,13 @@ impl Service {
             if link.checked.elapsed() < CHECK {
                 return Ok(link.keys.clone());
             }
-            if link.claim.lasts().await {
+            if link.keys.announce_again(&link.claim, free_bytes(agent)).await? {
                 link.checked = Instant::now();
                 return Ok(link.keys.clone());
             }
         }
         let keys = agent.restore_keys()?;
-        let claim = keys.announce().await?;
+        let claim = keys.announce(free_bytes(agent)).await?;
         self.link = Some(Link { keys: keys.clone(), claim, checked: Instant::now(), of });
         Ok(keys)
     }
@@ -149,6 +149,10 @@ impl Service {
         tracing::warn!("{} does not go on with its restore: this unit takes over", told.order.driver);
         parts::take_over(&mut agent, keys, told).await
     }
+}
+
+fn free_bytes(agent: &Agent) -> Option<u64> {
+    files::free_bytes(&agent.layout().databases()).ok()
 }
 
 /// Tells one way into the cluster store from the next.

@@ -11,7 +11,7 @@ use crate::model::{AgentError, Catalog, Lsn, Observed, RestoreTarget, Role, Time
 use crate::observe;
 use crate::policy::Refusal;
 use crate::policy::restore::{
-    Asked, NoWay, Open, RestoreFacts, RestorePlan, Seal, Typed, World, may_restore, plan_restore,
+    Asked, NoWay, Open, OtherUnit, RestoreFacts, RestorePlan, Seal, Typed, World, may_restore, plan_restore,
 };
 use crate::sys::{clock, environment, files};
 
@@ -55,8 +55,27 @@ async fn facts(agent: &Agent, is_leader: bool) -> RestoreFacts {
         restore_under_way: facts.restore_under_way,
         engine_busy: busy(facts.engine_busy),
         free_bytes: free.map_or_else(Observed::unknown, Observed::Known),
+        others: others(agent).await,
         standby_cluster: false,
     }
+}
+
+/// Units that take part, and their room as their services told it last.
+async fn others(agent: &Agent) -> Vec<OtherUnit> {
+    if !agent.has_company() {
+        return Vec::new();
+    }
+    let listeners = match agent.restore_keys() {
+        Ok(keys) => keys.listeners().await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let joined = agent.file.peers.iter().filter(|(_, peer)| peer.joined);
+    joined
+        .filter_map(|(unit, _)| {
+            let free_bytes = listeners.iter().find(|one| one.unit == *unit).and_then(|one| one.free_bytes);
+            Some(OtherUnit { unit: unit.parse().ok()?, free_bytes })
+        })
+        .collect()
 }
 
 /// Not knowing whether a backup runs is as good as one.

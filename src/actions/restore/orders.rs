@@ -232,7 +232,7 @@ impl Orders {
     async fn is_there(&self, agent: &Agent, unit: &str) -> Result<bool, AgentError> {
         match &self.shared {
             Some(shared) => {
-                Ok(unit == agent.unit.to_string() || shared.keys.services().await?.iter().any(|one| one == unit))
+                Ok(unit == agent.unit.to_string() || shared.keys.listeners().await?.iter().any(|one| one.unit == unit))
             }
             None => Ok(true),
         }
@@ -247,8 +247,9 @@ impl Orders {
         };
         let begun = Instant::now();
         loop {
-            let (parts, listening) = (shared.keys.parts().await?, shared.keys.services().await?);
-            let first = first_back(&self.order, &parts, |unit| unit == own || listening.iter().any(|one| one == unit));
+            let (parts, listening) = (shared.keys.parts().await?, shared.keys.listeners().await?);
+            let first =
+                first_back(&self.order, &parts, |unit| unit == own || listening.iter().any(|one| one.unit == unit));
             match first {
                 Some(first) if first == primary || begun.elapsed() >= PRIMARY_AWAY => return Ok(first),
                 None if begun.elapsed() >= PRIMARY_AWAY => {
@@ -295,8 +296,9 @@ fn missing(awaited: &BTreeSet<String>, parts: &[Part]) -> Vec<String> {
 }
 
 async fn listening(keys: &RestoreKeys, order: &Order, agent: &Agent) -> Result<BTreeSet<String>, AgentError> {
-    let (services, own) = (keys.services().await?, agent.unit.to_string());
-    Ok(order.units.iter().filter(|unit| **unit != own && services.contains(unit)).cloned().collect())
+    let (listeners, own) = (keys.listeners().await?, agent.unit.to_string());
+    let listens = |unit: &&String| **unit != own && listeners.iter().any(|one| one.unit == **unit);
+    Ok(order.units.iter().filter(listens).cloned().collect())
 }
 
 /// Members are named after their units.

@@ -19,7 +19,7 @@ pub use asked::{Asked, Typed};
 pub use ended::{Elsewhere, ended};
 pub use no_way::NoWay;
 pub use plan::{RestorePlan, plan_restore};
-pub use rights::{RestoreFacts, may_restore};
+pub use rights::{OtherUnit, RestoreFacts, may_restore};
 pub use search::Around;
 pub use world::{Open, Seal, World};
 

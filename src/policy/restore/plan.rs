@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::asked::Asked;
 use super::no_way::NoWay;
 use super::question::{Question, Way};
-use super::rights::{RestoreFacts, find, fits_on_disk, is_sound};
+use super::rights::{OtherUnit, RestoreFacts, find, fits_on_disk, fits_on_the_others, is_sound};
 use super::search::Around;
 use super::space;
 use super::world::{Open, World};
@@ -31,6 +31,9 @@ pub struct RestorePlan {
     pub needs_bytes: u64,
     pub free_bytes: u64,
     pub unit: UnitName,
+    pub others: Vec<OtherUnit>,
+    /// What each of the others writes.
+    pub copy_bytes: u64,
     pub expected: Duration,
 }
 
@@ -53,7 +56,11 @@ pub fn plan_restore(facts: &RestoreFacts, asked: &Asked, world: &World) -> Resul
     let Way { set, path, goal, segments, around, more } = Question { catalog, asked, fixed, world }.answer()?;
     let needs = space::needed(&set, &world.timelines, &segments);
     let free_bytes = fits_on_disk(facts, &set, needs)?;
+    let copied = space::copied(&set);
+    fits_on_the_others(facts, &set, copied)?;
     Ok(RestorePlan {
+        others: facts.others.clone(),
+        copy_bytes: copied,
         fetch_bytes: space::fetched(catalog, &set, &world.timelines, &segments),
         expected: space::duration(catalog, &set, &segments),
         needs_bytes: needs,

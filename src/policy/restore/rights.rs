@@ -1,7 +1,7 @@
 //! Whether this unit may restore at all, now, and this backup. Pure.
 
 use super::asked::{Asked, Typed};
-use crate::model::{Backup, BackupId, Catalog, NotABackupId, Observed};
+use crate::model::{Backup, BackupId, Catalog, NotABackupId, Observed, UnitName};
 use crate::policy::Refusal;
 use crate::policy::backup::stanza_is_ready;
 
@@ -17,7 +17,16 @@ pub struct RestoreFacts {
     pub engine_busy: Option<String>,
     /// Free on the filesystem of the data, the old data still in place.
     pub free_bytes: Observed<u64>,
+    pub others: Vec<OtherUnit>,
     pub standby_cluster: bool,
+}
+
+/// Another unit of the cluster: it keeps its old data aside and copies the restored cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherUnit {
+    pub unit: UnitName,
+    /// Of its service; `None` when it is away, and follows when it is back.
+    pub free_bytes: Option<u64>,
 }
 
 impl RestoreFacts {
@@ -131,6 +140,20 @@ pub(super) fn fits_on_disk(facts: &RestoreFacts, backup: &Backup, needs: u64) ->
     Ok(free)
 }
 
+/// Its data goes aside, and the copy needs room beside it.
+pub(super) fn fits_on_the_others(facts: &RestoreFacts, backup: &Backup, needs: u64) -> Result<(), Refusal> {
+    let is_too_small = |other: &&OtherUnit| other.free_bytes.is_some_and(|free| free < needs);
+    match facts.others.iter().find(is_too_small) {
+        None => Ok(()),
+        Some(OtherUnit { unit, free_bytes }) => Err(Refusal::OtherDiskTooSmall {
+            id: backup.id(),
+            unit: unit.clone(),
+            needs,
+            free: free_bytes.unwrap_or_default(),
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{archive, catalog_of, facts, set, timelines, world};
@@ -241,11 +264,28 @@ mod tests {
     }
 
     #[test]
+    fn another_units_disk_that_is_too_small_is_found_too_and_one_that_is_away_is_not_asked() {
+        let other = |number: u32, free_bytes| OtherUnit {
+            unit: UnitName { application: "postgresql".into(), number },
+            free_bytes,
+        };
+        let facts = RestoreFacts { others: vec![other(1, None), other(2, Some(1 << 30))], ..healthy() };
+        assert_eq!(
+            told(&facts, Some(NEWEST)),
+            "Not enough disk space on postgresql/2 to restore backup 2026-11-22T03:00:00Z: it needs 1.3 GiB, 1 GiB are free. \
+             Every unit keeps its old data and copies the restored cluster beside it: enlarge its storage `pgdata` by \
+             at least 358.4 MiB, or free as much."
+        );
+        let facts = RestoreFacts { others: vec![other(1, None), other(2, Some(9 << 30))], ..healthy() };
+        assert_eq!(plan(&facts, Some(NEWEST)).unwrap().others, facts.others);
+    }
+
+    #[test]
     fn a_disk_that_is_too_small_is_found_before_anything_is_touched() {
         let facts = RestoreFacts { free_bytes: Observed::Known(1 << 30), ..healthy() };
         assert_eq!(
             told(&facts, Some(NEWEST)),
-            "Not enough disk space to restore backup 2026-11-22T03:00:00Z: it needs 1.4 GiB, 1 GiB are free. \
+            "Not enough disk space to restore backup 2026-11-22T03:00:00Z: it needs 1.3 GiB, 1 GiB are free. \
              The old data is kept until the restore is proven: enlarge the storage `pgdata` by at least 374.4 MiB, \
              or free as much."
         );

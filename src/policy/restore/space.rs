@@ -28,6 +28,11 @@ pub(super) fn needed(set: &Backup, timelines: &Timelines, wal: &[WalSegment]) ->
     set.size.saturating_add(set.size / 10).saturating_add(HEADROOM).saturating_add(replayed)
 }
 
+/// What another unit writes when it copies the restored cluster.
+pub(super) fn copied(set: &Backup) -> u64 {
+    set.size.saturating_add(set.size / 10).saturating_add(HEADROOM)
+}
+
 /// As fast as its full backup was copied, the other way round.
 pub(super) fn duration(catalog: &Catalog, set: &Backup, wal: &[WalSegment]) -> Duration {
     let full = catalog.backups.iter().find(|other| other.label.as_str() == set.label.full_text()).unwrap_or(set);

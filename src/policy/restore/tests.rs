@@ -82,6 +82,7 @@ pub fn facts(backups: Vec<Backup>) -> RestoreFacts {
         restore_under_way: None,
         engine_busy: None,
         free_bytes: Observed::Known(10 << 30),
+        others: Vec::new(),
         standby_cluster: false,
     }
 }
