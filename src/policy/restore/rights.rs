@@ -285,7 +285,7 @@ mod tests {
         let facts = RestoreFacts { free_bytes: Observed::Known(1 << 30), ..healthy() };
         assert_eq!(
             told(&facts, Some(NEWEST)),
-            "Not enough disk space to restore backup 2026-11-22T03:00:00Z: it needs 1.3 GiB, 1 GiB are free. \
+            "Not enough disk space to restore backup 2026-11-22T03:00:00Z: it needs 1.4 GiB, 1 GiB are free. \
              The old data is kept until the restore is proven: enlarge the storage `pgdata` by at least 374.4 MiB, \
              or free as much."
         );

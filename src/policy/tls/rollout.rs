@@ -80,15 +80,22 @@ pub fn first_stage(wish: Wish, readiness: Readiness, peers: &[Option<Published>]
 }
 
 /// What a unit that has not started yet is to publish in this hook; `None`: nothing. `own` is what it published before: it says
-/// yes to another wish even while it waits, or two that wait would wait for each other.
+/// yes to another wish even while it waits, or two that wait would wait for each other; and it does not come back from a further
+/// stage, or two that wait would take over each other's for ever.
 pub fn announce(
     own: Option<Published>,
     wish: Wish,
     readiness: Readiness,
     peers: &[Option<Published>],
 ) -> Option<Published> {
-    let stage = first_stage(wish, readiness, peers).or(own.map(|own| own.stage))?;
-    Some(Published { stage, wish })
+    let own = own.map(|own| own.stage);
+    let is_further = |own: Stage, first: Stage| match wish {
+        Wish::On => own > first,
+        Wish::Off => own < first,
+    };
+    let first = first_stage(wish, readiness, peers);
+    let stays = |own: &Stage| *own <= readiness.allows() && first.is_some_and(|first| is_further(*own, first));
+    Some(Published { stage: own.filter(stays).or(first).or(own)?, wish })
 }
 
 /// May a unit that published its first stage in an earlier hook start its programs? When not, it asks [`announce`] again.

@@ -82,6 +82,18 @@ fn a_unit_that_joins_starts_only_when_no_peer_can_run_away_from_it() {
 }
 
 #[test]
+fn two_that_wait_do_not_take_over_each_others_stage_for_ever() {
+    let at = |stage| Some(Published { stage, wish: On });
+    // Both hooks begin before either has published.
+    assert_eq!(announce(at(Accept), On, Trusted, &[at(Only)]), at(Only));
+    assert_eq!(announce(at(Only), On, Trusted, &[at(Accept)]), at(Only));
+    let off = |stage| Some(Published { stage, wish: Off });
+    assert_eq!(announce(off(Plain), Off, Trusted, &[off(Dial)]), off(Plain));
+    // What it has no certificate for it cannot keep.
+    assert_eq!(announce(at(Only), On, NotTrusted, &[at(Accept)]), at(Accept));
+}
+
+#[test]
 fn stages_and_wishes_survive_their_text() {
     for stage in [Plain, Accept, Dial, Only] {
         assert_eq!(serde_json::to_string(&stage).unwrap(), format!("\"{stage}\""));
