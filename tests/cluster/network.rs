@@ -14,7 +14,7 @@ impl Drop for Cut<'_> {
 
 impl World {
     fn cut<'a>(&'a self, seat: &'a Seat) -> Cut<'a> {
-        self.shell.juju(&["network", &seat.unit, "cut"]).ok();
+        self.lose(seat, &["network", &seat.unit, "cut"]);
         Cut(self, seat)
     }
 }

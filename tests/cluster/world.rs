@@ -253,7 +253,16 @@ impl World {
     }
 
     pub fn power_off(&self, seat: &Seat) {
-        self.shell.juju(&["power-off", &seat.unit]).ok();
+        self.lose(seat, &["power-off", &seat.unit]);
+    }
+
+    /// Of a primary that is lost what it acknowledged last may be lost with it.
+    pub fn lose(&self, seat: &Seat, how: &[&str]) {
+        let (leads, at) = (seat.is_primary(), Instant::now());
+        self.shell.juju(how).ok();
+        if leads {
+            self.writer.forgives(at);
+        }
     }
 
     pub fn power_on(&self, seat: &Seat) {

@@ -2,7 +2,7 @@
 //! takes them, found by asking all. It remembers every row that was acknowledged
 //! and how long it had to wait.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -19,6 +19,9 @@ const PACE: Duration = Duration::from_millis(25);
 /// Of one row, and of one attempt to connect.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Much longer than WAL is on its way to a replica.
+const MOMENT: Duration = Duration::from_secs(1);
+
 pub struct Writer {
     shell: &'static Shell,
     shared: Arc<Shared>,
@@ -32,7 +35,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    acknowledged: BTreeSet<i64>,
+    /// Rows, and when they were acknowledged.
+    acknowledged: BTreeMap<i64, Instant>,
     paused: bool,
     /// It has noticed that it is paused.
     rests: bool,
@@ -73,7 +77,14 @@ impl Writer {
         while !state.rests {
             state = self.shared.changed.wait(state).expect("the writer");
         }
-        state.acknowledged.clone()
+        state.acknowledged.keys().copied().collect()
+    }
+
+    /// Replication is asynchronous: a primary that dies may take with it what it
+    /// had acknowledged a moment before.
+    pub fn forgives(&self, died: Instant) {
+        let from = died.checked_sub(MOMENT).unwrap_or(died);
+        self.state().acknowledged.retain(|_, at| *at < from || *at > died + PATIENCE);
     }
 
     pub fn go_on(&self) {
@@ -95,7 +106,8 @@ impl Writer {
     /// These came back.
     #[allow(dead_code, reason = "for tests/restore.rs")]
     pub fn remember_rows(&self, back: &[i64]) {
-        self.state().acknowledged.extend(back);
+        let now = Instant::now();
+        self.state().acknowledged.extend(back.iter().map(|row| (*row, now)));
     }
 
     pub fn written(&self) -> usize {
@@ -177,7 +189,7 @@ fn acknowledge(shared: &Shared, number: i64) {
     let mut state = shared.state.lock().expect("the writer");
     let since = state.last.replace(Instant::now()).map(|last| last.elapsed()).unwrap_or_default();
     state.longest = state.longest.max(since);
-    state.acknowledged.insert(number);
+    state.acknowledged.insert(number, Instant::now());
 }
 
 async fn connect(shell: &Shell, shared: &Shared) -> Option<Client> {
