@@ -401,8 +401,7 @@ mod actions {
     fn bad_parameters_are_refused_by_name() {
         let long = "x".repeat(1 << 20);
         let kinds = "Possible values: full, differential, incremental.";
-        let takes =
-            "backup-id, restore-to-time, restore-to-lsn, restore-to-xid, restore-to-name, timeline, exclusive, dry-run";
+        let takes = "backup-id, restore-to-time, restore-to-lsn, restore-to-xid, restore-to-name, timeline, exclusive, dry-run, hold";
         #[rustfmt::skip]
         let table = [
             ("create-backup", json!({"type": "tar"}),                  format!("Invalid backup type: tar. {kinds}")),
@@ -445,7 +444,7 @@ mod actions {
     fn an_action_that_does_not_exist_is_refused_with_those_that_do() {
         assert_eq!(
             fails("drop-database", json!({})),
-            "there is no action `drop-database`. Try: create-backup, list-backups, restore, undo-restore"
+            "there is no action `drop-database`. Try: create-backup, list-backups, restore, continue-restore, cancel-restore, undo-restore"
         );
     }
 
@@ -506,6 +505,10 @@ mod actions {
                  is active."
             }
             // Old data needs no repository.
+            "continue-restore" | "cancel-restore" => {
+                "There is no held restore on postgresql/0. juju run postgresql/leader restore backup-id=... hold=true holds \
+                 one before the switch"
+            }
             "undo-restore" => "There is no restore to undo. list-backups shows what can be restored instead",
             "restore" => {
                 "Relation with s3-integrator charm missing, cannot create/restore backup. Set bucket, access-key and \

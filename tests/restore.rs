@@ -50,6 +50,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a running cluster goes back to a backup in one action, its primary restoring",   Three,   asked::on_the_primary),
     ("it does so again with a replica restoring, on top of the restore before",        Three,   asked::on_a_replica),
     ("a restore is undone, and the undo is undone: rows of both eras come back",       Three,   asked::undone),
+    ("a restore is held, looked at and cancelled; another is continued after a failover", Three, asked::held),
     ("a backup, a second restore and a unit's hook wait or are refused meanwhile",     Three,   refused::meanwhile),
     ("a unit whose service is dead is waited for or named, and nothing is begun",      Three,   refused::deaf),
     ("a restore whose store goes away before the stop leaves all as it was",           Three,   broken::store),

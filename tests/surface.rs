@@ -17,7 +17,9 @@ const ACTION_KEYS: &[&str] =
 const OPTION_TYPES: &[&str] = &["string", "int", "float", "boolean", "secret"];
 
 /// An action, the files that make its results, and how many results there are at least.
-const RESULTS: [(&str, &[&str], usize); 4] = [
+const RESULTS: [(&str, &[&str], usize); 6] = [
+    ("cancel-restore", &["src/actions/restore/held.rs"], 1),
+    ("continue-restore", &["src/actions/restore/held.rs"], 3),
     ("create-backup", &["src/report/results.rs", "src/actions/create_backup.rs"], 9),
     ("list-backups", &["src/actions/list_backups.rs"], 2),
     ("restore", &["src/actions/restore/mod.rs", "src/report/plan.rs"], 16),
@@ -60,12 +62,15 @@ fn no_action_holds_the_hooks_of_other_charms() {
 #[test]
 fn actions_have_the_parameters_and_defaults_that_users_know() {
     let actions = yaml("actions.yaml");
-    assert_eq!(names(&actions), ["create-backup", "list-backups", "restore", "undo-restore"]);
+    assert_eq!(
+        names(&actions),
+        ["cancel-restore", "continue-restore", "create-backup", "list-backups", "restore", "undo-restore"]
+    );
     let params = |action: &str| names(&actions[action]["params"]);
     assert_eq!(params("create-backup"), ["type"]);
     assert_eq!(params("list-backups"), ["format"]);
     let targets = ["restore-to-lsn", "restore-to-name", "restore-to-time", "restore-to-xid", "timeline"];
-    assert_eq!(params("restore"), [&["backup-id", "dry-run", "exclusive"], &targets[..]].concat());
+    assert_eq!(params("restore"), [&["backup-id", "dry-run", "exclusive", "hold"], &targets[..]].concat());
     assert_eq!(actions["create-backup"]["params"]["type"]["default"], "full");
     assert_eq!(actions["list-backups"]["params"]["format"]["default"], "table");
     // The agent refuses a missing id itself, in the words that users of Charmed PostgreSQL know.

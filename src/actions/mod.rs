@@ -22,10 +22,11 @@ use crate::sys::files;
 pub use create_backup::create_backup;
 pub use list_backups::{ListFormat, list_backups};
 pub use output::{Progress, Results};
-pub use restore::{Mode, restore, undo_restore};
+pub use restore::{Mode, cancel_restore, continue_restore, restore, undo_restore};
 
 /// Every action of actions.yaml.
-pub const NAMES: [&str; 4] = ["create-backup", "list-backups", "restore", "undo-restore"];
+pub const NAMES: [&str; 6] =
+    ["create-backup", "list-backups", "restore", "continue-restore", "cancel-restore", "undo-restore"];
 
 /// Runs one action. Whatever fails becomes the action's message: an error here
 /// means that even Juju could not be told.
@@ -64,9 +65,11 @@ async fn perform(vars: &Vars, context: &Context, juju: &Juju, name: &str) -> Res
             let restore = restore(&mut agent, &progress, &asked, is_leader, mode);
             match mode {
                 Mode::DryRun => restore.await,
-                Mode::Restore => while_shown(juju, "restoring backup", restore).await,
+                Mode::Restore | Mode::Hold => while_shown(juju, "restoring backup", restore).await,
             }
         }
+        "continue-restore" => while_shown(juju, "restoring backup", continue_restore(&mut agent, &progress)).await,
+        "cancel-restore" => while_shown(juju, "cancelling a restore", cancel_restore(&mut agent)).await,
         "undo-restore" => while_shown(juju, "undoing a restore", undo_restore(&mut agent, &progress)).await,
         _ => Err(AgentError::refused(format!("there is no action `{name}`"), format!("Try: {}", NAMES.join(", ")))),
     }

@@ -29,6 +29,7 @@ fn known(action: &str) -> &'static [&'static str] {
             "timeline",
             "exclusive",
             "dry-run",
+            "hold",
         ],
         _ => &[],
     }
@@ -88,7 +89,11 @@ impl Params {
     }
 
     pub fn mode(&self) -> Result<Mode, AgentError> {
-        Ok(if self.flag("dry-run")? { Mode::DryRun } else { Mode::Restore })
+        match (self.flag("dry-run")?, self.flag("hold")?) {
+            (true, _) => Ok(Mode::DryRun),
+            (false, true) => Ok(Mode::Hold),
+            (false, false) => Ok(Mode::Restore),
+        }
     }
 
     /// Juju makes a number of what looks like one.
@@ -150,7 +155,7 @@ mod tests {
         let error = Params::of("restore", json!({"backup_id": "x"})).err().unwrap();
         assert_eq!(
             error.explain(),
-            "restore has no parameter `backup_id`. It takes: backup-id, restore-to-time, restore-to-lsn, restore-to-xid, restore-to-name, timeline, exclusive, dry-run"
+            "restore has no parameter `backup_id`. It takes: backup-id, restore-to-time, restore-to-lsn, restore-to-xid, restore-to-name, timeline, exclusive, dry-run, hold"
         );
     }
 

@@ -39,6 +39,8 @@ pub struct Agent {
     pub begins: bool,
     /// Somebody told Patroni to do nothing by itself.
     pub paused: bool,
+    /// What the status says of a restore that waits for a person.
+    pub held_restore: Option<crate::policy::status::Condition>,
     /// The command by which a replica that has no data yet gets it from the repository.
     pub replica_from_repository: Option<String>,
 }
@@ -75,6 +77,7 @@ impl Agent {
             file,
             begins: false,
             paused: false,
+            held_restore: None,
             replica_from_repository: None,
         })
     }

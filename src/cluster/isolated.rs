@@ -92,6 +92,13 @@ impl Isolated {
     }
 
     fn start_with(&self, more: &[String]) -> Result<RunningServer<'_>, IsolatedError> {
+        self.prepare_access()?;
+        let mut invocation = self.invocation(more).dies_with_us();
+        invocation.output_to = Some(self.log());
+        Ok(RunningServer { place: self, process: self.runner.start(&invocation)? })
+    }
+
+    fn prepare_access(&self) -> Result<(), IsolatedError> {
         files::remove_folder(&self.scratch)?;
         files::make_folder_for_readers(&self.scratch, &self.user)?;
         files::make_folder(&self.socket(), Some(&self.user), 0o700)?;
@@ -102,16 +109,25 @@ impl Isolated {
             b"operator postgres operator\noperator root operator\n",
             &access,
         )?;
-        let mut invocation = Invocation::new("postgres")
+        Ok(())
+    }
+
+    fn invocation(&self, more: &[String]) -> Invocation {
+        Invocation::new("postgres")
             .args(["-D", &self.data.display().to_string()])
             .args(self.settings())
             .args(more.iter().cloned())
             .env("TZ", "UTC")
             .env("LC_ALL", "C.UTF-8")
             .as_user(&self.user)
-            .dies_with_us();
-        invocation.output_to = Some(self.log());
-        Ok(RunningServer { place: self, process: self.runner.start(&invocation)? })
+    }
+
+    /// Opens data that was shut down for reading only, as a standby of nobody, on the socket in
+    /// the answer: a program that runs until it is stopped, whoever started it.
+    pub async fn open_for_reading(&self) -> Result<(Invocation, PathBuf), IsolatedError> {
+        self.prepare_access()?;
+        self.make_standby().await?;
+        Ok((self.invocation(&standing_still("/bin/false")), self.socket()))
     }
 
     /// Starts data that was shut down and gives it a timeline of its own, above all that
@@ -119,17 +135,7 @@ impl Isolated {
     /// knows: of an era that was left meanwhile nothing is replayed.
     pub async fn start_beyond(&self, history_command: &str) -> Result<(RunningServer<'_>, Postgres), IsolatedError> {
         self.make_standby().await?;
-        let options = [
-            ("recovery_target_timeline", "current"),
-            ("restore_command", history_command),
-            ("recovery_target", ""),
-            ("recovery_target_lsn", ""),
-            ("recovery_target_name", ""),
-            ("recovery_target_time", ""),
-            ("recovery_target_xid", ""),
-        ];
-        let options = options.map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]).concat();
-        let mut server = self.start_with(&options)?;
+        let mut server = self.start_with(&standing_still(history_command))?;
         server.promote().await?;
         let session = server.recovered().await?;
         Ok((server, session))
@@ -247,6 +253,20 @@ impl RunningServer<'_> {
             state => Err(IsolatedError::NotClean(state)),
         }
     }
+}
+
+/// A standby that replays nothing beyond what it has.
+fn standing_still(restore_command: &str) -> Vec<String> {
+    let options = [
+        ("recovery_target_timeline", "current"),
+        ("restore_command", restore_command),
+        ("recovery_target", ""),
+        ("recovery_target_lsn", ""),
+        ("recovery_target_name", ""),
+        ("recovery_target_time", ""),
+        ("recovery_target_xid", ""),
+    ];
+    options.map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]).concat()
 }
 
 fn fatal_lines(log: &str) -> String {

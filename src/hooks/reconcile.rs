@@ -127,7 +127,7 @@ async fn act(
 }
 
 async fn looked_after(agent: &mut Agent, juju: &Juju, role: Role) -> Vec<Condition> {
-    let mut conditions = Vec::new();
+    let mut conditions: Vec<_> = agent.held_restore.take().into_iter().collect();
     if let Err(error) = tls::told_services(agent).await {
         conditions.push(waiting(format!("TLS: {}", error.explain())));
     }

@@ -14,6 +14,8 @@ pub enum State {
     Recovering,
     /// The copy is proven and shut down; the cluster still runs.
     Proven { timeline: Timeline },
+    /// The copy is open for reading, and waits for a person; the cluster still runs.
+    Held { timeline: Timeline },
     /// The cluster's last WAL is archived and it is stopped.
     Stopping { timeline: Timeline },
     /// Old data goes aside, the copy takes its place.
@@ -31,12 +33,22 @@ pub enum State {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     Fetched,
-    Recovered { timeline: Timeline },
+    Recovered {
+        timeline: Timeline,
+    },
+    /// A person wants to look at the copy first.
+    Held,
+    /// It goes on, on this timeline.
+    Resumed {
+        timeline: Timeline,
+    },
     StopOrdered,
     Stopped,
     Switched,
     Adopted,
-    Failed { why: String },
+    Failed {
+        why: String,
+    },
     PutBack,
 }
 
@@ -54,7 +66,7 @@ pub enum AfterCrash {
     DropCopy,
     /// Put the old data back (fine if it never moved) and start the cluster.
     PutBack,
-    /// It is over.
+    /// It is over, or waits for a person.
     Nothing,
 }
 
@@ -63,6 +75,8 @@ impl State {
         match (self, event) {
             (Self::Fetching, Event::Fetched) => Ok(Self::Recovering),
             (Self::Recovering, Event::Recovered { timeline }) => Ok(Self::Proven { timeline }),
+            (Self::Proven { timeline }, Event::Held) => Ok(Self::Held { timeline }),
+            (Self::Held { .. }, Event::Resumed { timeline }) => Ok(Self::Proven { timeline }),
             (Self::Proven { timeline }, Event::StopOrdered) => Ok(Self::Stopping { timeline }),
             (Self::Stopping { .. }, Event::Stopped) => Ok(Self::Switching),
             (Self::Switching, Event::Switched) => Ok(Self::Adopting),
@@ -78,8 +92,14 @@ impl State {
         matches!(self, Self::Committed | Self::RolledBack { .. })
     }
 
+    /// It waits for a person, and no process is missed.
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Held { .. })
+    }
+
     pub fn after_crash(&self) -> AfterCrash {
         match self {
+            Self::Held { .. } => AfterCrash::Nothing,
             Self::Fetching | Self::Recovering | Self::Proven { .. } => AfterCrash::DropCopy,
             Self::Stopping { .. } | Self::Switching | Self::Adopting | Self::RollingBack { .. } => AfterCrash::PutBack,
             Self::Committed | Self::RolledBack { .. } => AfterCrash::Nothing,
@@ -92,6 +112,7 @@ impl State {
             Self::Fetching => "fetching the backup beside the running cluster",
             Self::Recovering => "recovering and verifying the copy",
             Self::Proven { .. } => "ready to switch",
+            Self::Held { .. } => "held, its copy is open for reading",
             Self::Stopping { .. } => "stopping the cluster",
             Self::Switching => "changing places",
             Self::Adopting => "starting the restored cluster",
@@ -133,6 +154,19 @@ mod tests {
             let state = walk(&forward()[..steps]).next(Event::Failed { why: "x".into() }).unwrap();
             assert_eq!(state.next(Event::PutBack), Ok(State::RolledBack { why: "x".into() }), "after {steps} steps");
         }
+    }
+
+    #[test]
+    fn one_that_is_held_goes_on_or_is_cancelled_and_never_by_itself() {
+        let timeline = Timeline(3);
+        let held = walk(&forward()[..2]).next(Event::Held).unwrap();
+        assert_eq!((held.is_held(), held.is_over(), held.after_crash()), (true, false, AfterCrash::Nothing));
+        // Another timeline than before: the cluster may have taken the copy's number meanwhile.
+        let on = held.clone().next(Event::Resumed { timeline: Timeline(5) }).unwrap();
+        assert_eq!(on, State::Proven { timeline: Timeline(5) });
+        assert!(held.clone().next(Event::StopOrdered).is_err());
+        assert!(matches!(held.next(Event::Failed { why: "cancelled".into() }), Ok(State::RollingBack { .. })));
+        assert!(walk(&forward()[..1]).next(Event::Resumed { timeline }).is_err());
     }
 
     #[test]

@@ -153,3 +153,46 @@ pub fn on_a_replica(world: &'static World) {
     world.leads(&world.replica());
     goes_back(world);
 }
+
+/// A person looks before the switch, and says no once and yes once.
+pub fn held(world: &'static World) {
+    world.leads(&world.replica());
+    let (id, rows) = world.backup();
+    world.rows_come(20);
+    let (driver, folders) = (world.leader(), world.folders());
+    world.writer.forget_pauses();
+    let (hold, id) = ("hold=true", format!("backup-id={id}"));
+    let held = world.action(&driver, &["restore", &id, hold]).ok();
+    let count = |results: &Results| {
+        let socket =
+            results.get("inspect").split("-h ").nth(1).and_then(|rest| rest.split(' ').next()).map(str::to_owned);
+        let socket = socket.expect("a socket");
+        let options = ["-h", &socket, "-U", "operator", "-d", "postgres"];
+        let refused = world.shell.psql(&options, None, "INSERT INTO written VALUES (-1, 'x')");
+        assert!(refused.stderr.contains("read-only"), "{refused:?}");
+        world.shell.psql(&options, None, "SELECT count(*) FROM written").ok().parse::<usize>().expect("a number")
+    };
+    let there = count(&held);
+    assert!(there >= rows.len() && there < world.writer.written(), "{there} rows in the copy");
+    world.says(&driver.unit, "active", "is held: juju run", 60);
+    let refused = world.action(&driver, &["restore", &id]).failed();
+    assert!(refused.contains("held, its copy is open for reading"), "{refused}");
+    world.action(&driver, &["cancel-restore"]).ok();
+    world.is_as_it_was(&folders);
+    assert!(world.writer.longest() < 5.0, "nothing was stopped, but clients waited {} s", world.writer.longest());
+
+    world.action(&driver, &["restore", &id, hold]).ok();
+    // A failover takes the number of the copy's timeline meanwhile.
+    world.switchover();
+    world.writer.forget_pauses();
+    let outage = {
+        world.action(&driver, &["continue-restore"]).ok();
+        world.writer.longest()
+    };
+    world.rows_come(20);
+    world.went_back(&rows);
+    world.is_whole(3);
+    eprintln!("    clients waited {outage:.1} s");
+    assert!(outage < OUTAGE, "clients waited {outage} s");
+    world.backup();
+}

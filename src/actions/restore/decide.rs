@@ -19,6 +19,8 @@ use crate::sys::{clock, environment, files};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Restore,
+    /// It stops before the switch.
+    Hold,
     DryRun,
 }
 

@@ -62,9 +62,14 @@ fn all(agent: &Agent) -> Result<Vec<Record>, AgentError> {
     Ok(records)
 }
 
-/// The restore that is not over, if any.
+/// The restore that is not over and not held, if any: somebody works at it, or did.
 pub(super) fn unfinished(agent: &Agent) -> Result<Option<Record>, AgentError> {
-    Ok(all(agent)?.into_iter().find(|record| !record.state.is_over()))
+    Ok(all(agent)?.into_iter().find(|record| !record.state.is_over() && !record.state.is_held()))
+}
+
+/// The restore that waits for a person.
+pub(super) fn held(agent: &Agent) -> Result<Option<Record>, AgentError> {
+    Ok(all(agent)?.into_iter().find(|record| record.state.is_held()))
 }
 
 /// Removes old data (and journals) of restores that are over long enough.

@@ -6,6 +6,7 @@ mod copy;
 mod decide;
 mod folders;
 mod follow;
+mod held;
 mod journal;
 mod orders;
 mod part;
@@ -14,6 +15,7 @@ mod recover;
 mod rollback;
 mod undo;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -51,7 +53,7 @@ pub(super) async fn under_way(agent: &Agent) -> Option<String> {
 }
 
 async fn open_restore(agent: &Agent) -> Result<Option<String>, AgentError> {
-    if let Some(open) = journal::unfinished(agent)? {
+    if let Some(open) = journal::unfinished(agent)?.or(journal::held(agent)?) {
         return Ok(Some(format!("a restore of {} is under way: {}", open.label, open.state.words())));
     }
     if !agent.has_company() {
@@ -75,7 +77,7 @@ pub async fn restore(
 ) -> Result<Results, AgentError> {
     match mode {
         Mode::DryRun => planned(agent, progress, asked, is_leader).await,
-        Mode::Restore => done(agent, progress, asked, is_leader).await,
+        Mode::Restore | Mode::Hold => done(agent, progress, asked, is_leader, mode).await,
     }
 }
 
@@ -92,14 +94,43 @@ async fn tell(progress: &Progress, plan: &RestorePlan) {
     }
 }
 
-async fn done(agent: &mut Agent, progress: &Progress, asked: &Typed, is_leader: bool) -> Result<Results, AgentError> {
+async fn done(
+    agent: &mut Agent,
+    progress: &Progress,
+    asked: &Typed,
+    is_leader: bool,
+    mode: Mode,
+) -> Result<Results, AgentError> {
     rollback::settle(agent).await?;
     super::settle_backup(agent).await;
     super::heal(agent, progress).await;
-    let plan = decide::decide(agent, asked, is_leader, Mode::Restore).await?;
+    let plan = decide::decide(agent, asked, is_leader, mode).await?;
     tell(progress, &plan).await;
-    let done = drive(agent, progress, begin(&plan)?, What::Backup(&plan)).await?;
-    Ok(restored(agent, &plan, &done.record, &done.behind))
+    let what = if mode == Mode::Hold { What::Inspected(&plan) } else { What::Backup(&plan) };
+    match drive(agent, progress, begin(&plan)?, what).await? {
+        Ended::Held { record, socket } => Ok(held::results(agent, &record, &socket)),
+        Ended::Done { record, behind } => Ok(restored(agent, &plan, &record, &behind)),
+    }
+}
+
+/// The switch that a held restore waits for.
+pub async fn continue_restore(agent: &mut Agent, progress: &Progress) -> Result<Results, AgentError> {
+    rollback::settle(agent).await?;
+    let record = held::required(agent)?;
+    match drive(agent, progress, record, What::Held).await? {
+        Ended::Done { record, behind } => Ok(with_behind(held::continued(agent, &record), &behind)),
+        Ended::Held { .. } => Err(AgentError::Bug("a restore that goes on is held".to_owned())),
+    }
+}
+
+/// The copy goes; the cluster was never touched.
+pub async fn cancel_restore(agent: &mut Agent) -> Result<Results, AgentError> {
+    let record = held::required(agent)?;
+    held::close(agent, &record).await?;
+    let mut journal = Journal::open(agent, record)?;
+    rollback::drop(agent, &mut journal, "cancelled").await?;
+    drop_keys(agent);
+    Ok(held::cancelled())
 }
 
 /// Brings back what the last restore put aside.
@@ -108,24 +139,31 @@ pub async fn undo_restore(agent: &mut Agent, progress: &Progress) -> Result<Resu
     super::settle_backup(agent).await;
     let undone = undo::decide(agent).await?;
     undo::say(progress, &undone).await;
-    let done = drive(agent, progress, undo::record(&undone)?, What::OldData).await?;
-    Ok(with_behind(undo::results(agent, &done.record), &done.behind))
+    match drive(agent, progress, undo::record(&undone)?, What::OldData).await? {
+        Ended::Done { record, behind } => Ok(with_behind(undo::results(agent, &record), &behind)),
+        Ended::Held { .. } => Err(AgentError::Bug("an undo is held".to_owned())),
+    }
 }
 
 /// What takes the place of the cluster's data.
 #[derive(Clone, Copy)]
 enum What<'a> {
     Backup(&'a RestorePlan),
+    /// A backup that a person looks at before it takes the place.
+    Inspected(&'a RestorePlan),
+    /// Such a one, after that.
+    Held,
     OldData,
 }
 
-struct Done {
-    record: Record,
-    /// Units that do not follow the cluster yet.
-    behind: Vec<String>,
+enum Ended {
+    /// `behind`: units that do not follow the cluster yet.
+    Done { record: Record, behind: Vec<String> },
+    /// `socket`: the folder in which the copy listens.
+    Held { record: Record, socket: PathBuf },
 }
 
-async fn drive(agent: &mut Agent, progress: &Progress, record: Record, what: What<'_>) -> Result<Done, AgentError> {
+async fn drive(agent: &mut Agent, progress: &Progress, record: Record, what: What<'_>) -> Result<Ended, AgentError> {
     let mut orders = Orders::begin(agent, &record).await?;
     let begun = match orders.muster(agent).await {
         Ok(away) => Journal::open(agent, record).map(|journal| (away, journal)),
@@ -142,11 +180,16 @@ async fn drive(agent: &mut Agent, progress: &Progress, record: Record, what: Wha
         progress.say(&format!("{unit} is away: it follows when it is back")).await;
     }
     match forward(agent, progress, what, &mut journal, &mut orders).await {
-        Ok(()) => {
+        Ok(Some(socket)) => {
+            orders.end().await;
+            drop_keys(agent);
+            Ok(Ended::Held { record: journal.record, socket })
+        }
+        Ok(None) => {
             drop_keys(agent);
             let behind = orders.followed(agent, progress, patience(&journal.record)).await;
             orders.end().await;
-            Ok(Done { record: journal.record, behind })
+            Ok(Ended::Done { record: journal.record, behind })
         }
         Err(error) => {
             orders.end().await;
@@ -172,9 +215,10 @@ async fn forward(
     what: What<'_>,
     journal: &mut Journal,
     orders: &mut Orders,
-) -> Result<(), AgentError> {
+) -> Result<Option<PathBuf>, AgentError> {
     let timeline = match what {
-        What::Backup(plan) => {
+        What::Held => held::resume(agent, &journal.record).await?,
+        What::Backup(plan) | What::Inspected(plan) => {
             copy::fetch(agent, progress, plan, &journal.record).await?;
             journal.step(Event::Fetched)?;
             progress.say("recovering and verifying the copy; the cluster still runs").await;
@@ -189,14 +233,24 @@ async fn forward(
             undo::open_beyond(agent, &journal.record).await?
         }
     };
-    journal.step(Event::Recovered { timeline })?;
+    match what {
+        What::Held => journal.step(Event::Resumed { timeline })?,
+        _ => journal.step(Event::Recovered { timeline })?,
+    }
+    if matches!(what, What::Inspected(_)) {
+        journal.step(Event::Held)?;
+        progress
+            .say(&format!("the copy is proven, on timeline {timeline}, and open for reading; the cluster runs on"))
+            .await;
+        return held::open(agent, &journal.record).await.map(Some);
+    }
     progress.say(&format!("the copy is proven, on timeline {timeline}; stopping the cluster")).await;
     // From here on no unit joins or leaves until the restored cluster stands, or the old one.
     let turn = agent.turn(&agent.etcd()?).await?;
     let switched = switch(agent, progress, journal, orders, timeline).await;
     turn.give_back().await;
     switched?;
-    adopt::archive_again(agent).await
+    adopt::archive_again(agent).await.map(|()| None)
 }
 
 /// The outage: everything before it was done beside the cluster.
@@ -292,6 +346,11 @@ pub(super) async fn after_crash(agent: &mut Agent) -> Vec<Condition> {
         Ok(Some(condition)) => return vec![condition],
         Err(error) => return vec![waiting(format!("in the middle of a restore: {}", error.explain()))],
     }
+    let held = match held::look_after(agent).await {
+        Ok(held) => held,
+        Err(error) => Some(waiting(error.explain())),
+    };
+    agent.held_restore = held;
     let gone = journal::let_old_data_go(agent).and_then(|()| part_file::let_old_data_go(agent));
     if let Err(error) = gone {
         tracing::warn!("old data of a restore could not be removed: {}", error_chain(&error));

@@ -76,12 +76,9 @@ pub(super) async fn roll_back(agent: &mut Agent, journal: &mut Journal, why: &st
         return commit(agent, journal).await;
     }
     match journal.record.state.after_crash() {
+        // What was held and does not go on stays held: a person decides.
         AfterCrash::Nothing => Ok(()),
-        AfterCrash::DropCopy => {
-            drop_copy(agent, &journal.record).await?;
-            // In one write: a state between would have the cluster stopped for nothing.
-            journal.steps([Event::Failed { why: why.to_owned() }, Event::PutBack])
-        }
+        AfterCrash::DropCopy => drop(agent, journal, why).await,
         AfterCrash::PutBack => {
             if !matches!(journal.record.state, State::RollingBack { .. }) {
                 journal.step(Event::Failed { why: why.to_owned() })?;
@@ -92,6 +89,13 @@ pub(super) async fn roll_back(agent: &mut Agent, journal: &mut Journal, why: &st
             journal.step(Event::PutBack)
         }
     }
+}
+
+/// Of a cluster that was never stopped.
+pub(super) async fn drop(agent: &Agent, journal: &mut Journal, why: &str) -> Result<(), AgentError> {
+    drop_copy(agent, &journal.record).await?;
+    // In one write: a state between would have the cluster stopped for nothing.
+    journal.steps([Event::Failed { why: why.to_owned() }, Event::PutBack])
 }
 
 async fn drop_copy(agent: &Agent, record: &Record) -> Result<(), AgentError> {
