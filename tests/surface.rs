@@ -18,7 +18,7 @@ const OPTION_TYPES: &[&str] = &["string", "int", "float", "boolean", "secret"];
 
 /// An action, the files that make its results, and how many results there are at least.
 const RESULTS: [(&str, &[&str], usize); 6] = [
-    ("cancel-restore", &["src/actions/restore/held.rs"], 1),
+    ("cancel-restore", &["src/actions/restore/cancel.rs"], 1),
     ("continue-restore", &["src/actions/restore/held.rs"], 3),
     ("create-backup", &["src/report/results.rs", "src/actions/create_backup.rs"], 9),
     ("list-backups", &["src/actions/list_backups.rs"], 2),

@@ -88,17 +88,6 @@ pub(super) async fn resume(agent: &Agent, record: &Record) -> Result<Timeline, A
     undo::open_beyond(agent, record).await
 }
 
-pub(super) fn results(agent: &Agent, record: &Record, socket: &std::path::Path) -> Results {
-    let unit = &agent.unit;
-    let psql = format!("psql -h {} -U operator -d postgres", socket.display());
-    vec![
-        ("restore-status".to_owned(), "restore held before the switch".to_owned()),
-        ("backup-id".to_owned(), record.label.clone()),
-        ("inspect".to_owned(), format!("juju ssh {unit} sudo {psql}")),
-        ("next".to_owned(), format!("juju run {unit} continue-restore, or juju run {unit} cancel-restore")),
-    ]
-}
-
 pub(super) fn continued(agent: &Agent, record: &Record) -> Results {
     let app = &agent.unit.application;
     vec![
@@ -106,8 +95,4 @@ pub(super) fn continued(agent: &Agent, record: &Record) -> Results {
         ("old-data".to_owned(), agent.layout().aside(&record.id).display().to_string()),
         ("next".to_owned(), format!("juju run {app}/leader create-backup")),
     ]
-}
-
-pub(super) fn cancelled() -> Results {
-    vec![("restore-status".to_owned(), "restore cancelled, the cluster is as it was".to_owned())]
 }

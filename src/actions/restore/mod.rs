@@ -2,6 +2,7 @@
 //! Whatever fails before the restored cluster takes writes puts the old one back.
 
 mod adopt;
+mod cancel;
 mod copy;
 mod decide;
 mod folders;
@@ -29,6 +30,7 @@ use crate::restore::{Event, Record, State};
 use crate::sys::{clock, environment};
 use crate::{report, repository};
 
+pub use cancel::cancel_restore;
 pub use decide::Mode;
 use journal::Journal;
 use orders::Orders;
@@ -108,7 +110,7 @@ async fn done(
     tell(progress, &plan).await;
     let what = if mode == Mode::Hold { What::Inspected(&plan) } else { What::Backup(&plan) };
     match drive(agent, progress, begin(&plan)?, what).await? {
-        Ended::Held { record, socket } => Ok(held::results(agent, &record, &socket)),
+        Ended::Held { record, socket } => Ok(inspected(agent, &record, &socket)),
         Ended::Done { record, behind } => Ok(restored(agent, &plan, &record, &behind)),
     }
 }
@@ -121,16 +123,6 @@ pub async fn continue_restore(agent: &mut Agent, progress: &Progress) -> Result<
         Ended::Done { record, behind } => Ok(with_behind(held::continued(agent, &record), &behind)),
         Ended::Held { .. } => Err(AgentError::Bug("a restore that goes on is held".to_owned())),
     }
-}
-
-/// The copy goes; the cluster was never touched.
-pub async fn cancel_restore(agent: &mut Agent) -> Result<Results, AgentError> {
-    let record = held::required(agent)?;
-    held::close(agent, &record).await?;
-    let mut journal = Journal::open(agent, record)?;
-    rollback::drop(agent, &mut journal, "cancelled").await?;
-    drop_keys(agent);
-    Ok(held::cancelled())
 }
 
 /// Brings back what the last restore put aside.
@@ -309,6 +301,17 @@ async fn give_up(agent: &mut Agent, progress: &Progress, journal: &mut Journal, 
             "The old data is kept; the next hook tries again to put it back: juju status",
         ),
     }
+}
+
+fn inspected(agent: &Agent, record: &Record, socket: &std::path::Path) -> Results {
+    let unit = &agent.unit;
+    let psql = format!("psql -h {} -U operator -d postgres", socket.display());
+    vec![
+        ("restore-status".to_owned(), "restore held before the switch".to_owned()),
+        ("backup-id".to_owned(), record.label.clone()),
+        ("inspect".to_owned(), format!("juju ssh {unit} sudo {psql}")),
+        ("next".to_owned(), format!("juju run {unit} continue-restore, or juju run {unit} cancel-restore")),
+    ]
 }
 
 fn restored(agent: &Agent, plan: &RestorePlan, record: &Record, behind: &[String]) -> Results {
