@@ -118,13 +118,23 @@ impl Seat {
             match service {
                 // A Python program: its interpreter comes first.
                 "patroni" => process.line.contains("/patroni ") && process.line.ends_with("/patroni.yml"),
-                // Its children have a title instead of arguments.
-                "postgres" => words.next().is_some_and(|word| word == "postgres") && process.line.contains(" -D "),
+                // Its children have a title instead of arguments, but not in their first moment.
+                "postgres" => {
+                    words.next().is_some_and(|word| word == "postgres")
+                        && process.line.contains(" -D ")
+                        && self.postmaster().is_none_or(|pid| pid == process.pid)
+                }
                 "unit-service" => process.line.contains(" unit-service "),
                 other => words.next().is_some_and(|word| word == other),
             }
         };
         watch::processes().into_iter().filter(|process| below(&process.line) && is(process)).collect()
+    }
+
+    /// As PostgreSQL wrote it down.
+    fn postmaster(&self) -> Option<i32> {
+        let file = std::fs::read(self.storage.join("pg/data/postmaster.pid")).ok()?;
+        String::from_utf8_lossy(&file).lines().next()?.trim().parse().ok()
     }
 
     pub fn is_primary(&self) -> bool {
