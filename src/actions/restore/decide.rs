@@ -46,7 +46,7 @@ pub(super) async fn decide(
 
 async fn facts(agent: &Agent, is_leader: bool) -> RestoreFacts {
     let catalog = observe::catalog(agent).await;
-    let facts = observe::facts(agent, super::under_way(agent).await, &catalog).await;
+    let facts = observe::facts(agent, super::in_the_way(agent).await, &catalog).await;
     let free = files::free_bytes(&agent.layout().databases());
     RestoreFacts {
         application: facts.application,

@@ -61,7 +61,7 @@ pub(super) async fn look_after(agent: &Agent) -> Result<Option<Condition>, Agent
     Ok(Some(active(words(agent, &record))))
 }
 
-fn words(agent: &Agent, record: &Record) -> String {
+pub(super) fn words(agent: &Agent, record: &Record) -> String {
     let unit = &agent.unit;
     format!(
         "a restore of {} is held: juju run {unit} continue-restore, or juju run {unit} cancel-restore",

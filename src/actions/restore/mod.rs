@@ -45,6 +45,15 @@ pub fn own_is_open(agent: &Agent) -> Result<bool, AgentError> {
 /// How long the action waits for the other units beyond what the restore itself took.
 const FOLLOW: Duration = Duration::from_secs(120);
 
+/// The same, and a restore that is held: it keeps another one away, but no backup.
+async fn in_the_way(agent: &Agent) -> Option<String> {
+    match journal::held(agent) {
+        Ok(None) => under_way(agent).await,
+        Ok(Some(record)) => Some(held::words(agent, &record)),
+        Err(error) => Some(error.explain()),
+    }
+}
+
 /// A restore that was broken off and not yet put right, or that another unit drives.
 pub(super) async fn under_way(agent: &Agent) -> Option<String> {
     match open_restore(agent).await {
@@ -55,7 +64,7 @@ pub(super) async fn under_way(agent: &Agent) -> Option<String> {
 }
 
 async fn open_restore(agent: &Agent) -> Result<Option<String>, AgentError> {
-    if let Some(open) = journal::unfinished(agent)?.or(journal::held(agent)?) {
+    if let Some(open) = journal::unfinished(agent)? {
         return Ok(Some(format!("a restore of {} is under way: {}", open.label, open.state.words())));
     }
     if !agent.has_company() {

@@ -16,7 +16,7 @@ use crate::sys::{clock, environment, files};
 
 /// What there is to undo, and that it can be: nothing is touched yet.
 pub(super) async fn decide(agent: &Agent) -> Result<PartRecord, AgentError> {
-    if let Some(what) = super::under_way(agent).await {
+    if let Some(what) = super::in_the_way(agent).await {
         return Err(AgentError::refused(what, "Wait for it to end: juju status"));
     }
     let catalog = Observed::unknown("not asked for");
