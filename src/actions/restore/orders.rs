@@ -24,7 +24,7 @@ const BACK: Duration = Duration::from_secs(420);
 /// Those whose data comes back after the first: they finish it by themselves.
 const BACK_AFTER: Duration = Duration::from_secs(60);
 /// Without its old primary a cluster is put back on a replica that is whole, but not at once.
-const PRIMARY_AWAY: Duration = Duration::from_secs(60);
+const PRIMARY_AWAY: Duration = Duration::from_secs(40);
 const POLL: Duration = Duration::from_millis(150);
 
 /// What a cluster of several units has beside its order.
@@ -130,8 +130,10 @@ impl Orders {
             if missing.is_empty() || parts.iter().any(|part| part.failed.is_some()) {
                 return Ok(parts);
             }
-            if Instant::now() >= deadline {
-                let why = format!("{} did not answer", missing.join(", "));
+            let gone = gone(shared, &missing).await?;
+            if Instant::now() >= deadline || !gone.is_empty() {
+                let (who, what) = if gone.is_empty() { (missing, "did not answer") } else { (gone, "is gone") };
+                let why = format!("{} {what}", who.join(", "));
                 return Err(AgentError::fault("waiting for the other units", why));
             }
             tokio::time::sleep(POLL).await;
@@ -289,6 +291,13 @@ impl Orders {
             shared.driving.release().await;
         }
     }
+}
+
+/// Those of them whose service has not been heard for as long as its claim lives.
+async fn gone(shared: &Shared, missing: &[String]) -> Result<Vec<String>, AgentError> {
+    let listeners = shared.keys.listeners().await?;
+    let is_gone = |unit: &&String| listeners.iter().all(|one| one.unit != **unit);
+    Ok(missing.iter().filter(is_gone).cloned().collect())
 }
 
 fn missing(awaited: &BTreeSet<String>, parts: &[Part]) -> Vec<String> {
