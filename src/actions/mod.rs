@@ -128,7 +128,7 @@ pub async fn settle_restore(agent: &mut Agent) -> Vec<crate::policy::status::Con
 
 /// This unit's part in a restore that another unit drives.
 pub mod parts {
-    pub use super::restore::{due, follow, own_is_open, seal_if_asked, take_over};
+    pub use super::restore::{due, end_held, follow, own_is_open, seal_if_asked, take_over};
 }
 
 /// A backup that was broken off is told to the repository.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{cluster_store, engine_server, unit_service};
+use crate::actions::parts;
 use crate::agent::{Agent, TlsFile, UnitFile};
 use crate::cluster::Layout;
 use crate::juju::{Context, Juju};
@@ -16,6 +17,7 @@ pub(super) async fn teardown(vars: &Vars, context: &Context, juju: &Juju) -> Res
     tracing::info!(unit = %context.unit, "stopping the unit's services");
     let mut agent = Agent::new(vars.get("PATH").map(String::as_str).unwrap_or_default(), storage, file)?;
     unit_service::stop(&agent).await?;
+    parts::end_held(&agent).await?;
     if agent.has_company() {
         leave(&agent).await;
     } else {

@@ -42,6 +42,14 @@ pub fn own_is_open(agent: &Agent) -> Result<bool, AgentError> {
     Ok(journal::unfinished(agent)?.is_some())
 }
 
+/// The unit goes: what it holds open ends, the copy stays with the storage.
+pub async fn end_held(agent: &Agent) -> Result<(), AgentError> {
+    match journal::held(agent)? {
+        Some(record) => held::close(agent, &record).await,
+        None => Ok(()),
+    }
+}
+
 /// How long the action waits for the other units beyond what the restore itself took.
 const FOLLOW: Duration = Duration::from_secs(120);
 
