@@ -53,20 +53,20 @@ pub async fn end_held(agent: &Agent) -> Result<(), AgentError> {
 /// How long the action waits for the other units beyond what the restore itself took.
 const FOLLOW: Duration = Duration::from_secs(120);
 
-/// The same, and a restore that is held: it keeps another one away, but no backup.
-async fn in_the_way(agent: &Agent) -> Option<String> {
-    match journal::held(agent) {
-        Ok(None) => under_way(agent).await,
-        Ok(Some(record)) => Some(held::words(agent, &record)),
-        Err(error) => Some(error.explain()),
-    }
-}
-
 /// A restore that was broken off and not yet put right, or that another unit drives.
 pub(super) async fn under_way(agent: &Agent) -> Option<String> {
     match open_restore(agent).await {
         Ok(open) => open,
         // Not knowing is no permission.
+        Err(error) => Some(error.explain()),
+    }
+}
+
+/// The same, and a restore that is held: it keeps another one away, but no backup.
+async fn in_the_way(agent: &Agent) -> Option<String> {
+    match journal::held(agent) {
+        Ok(None) => under_way(agent).await,
+        Ok(Some(record)) => Some(held::words(agent, &record)),
         Err(error) => Some(error.explain()),
     }
 }
@@ -321,6 +321,10 @@ async fn give_up(agent: &mut Agent, progress: &Progress, journal: &mut Journal, 
         Ok(()) if journal.record.state == State::Committed => {
             AgentError::refused(format!("It is {again}, but {why}"), "The next hook finishes it: juju status")
         }
+        Ok(()) if journal.record.state.is_held() => AgentError::refused(
+            format!("{failed}: {why}"),
+            format!("The cluster is as it was, and {}", held::words(agent, &journal.record)),
+        ),
         Ok(()) => AgentError::refused(format!("{failed}: {why}"), "The cluster is as it was, nothing is lost"),
         Err(second) => AgentError::refused(
             format!("{failed}: {why}; putting the old data back failed too: {}", error_chain(&second)),

@@ -19,10 +19,12 @@ const SETTLE: Duration = Duration::from_secs(30);
 pub(super) async fn settle(agent: &mut Agent) -> Result<(), AgentError> {
     let Some(record) = journal::unfinished(agent)? else { return Ok(()) };
     let mut journal = Journal::open(agent, record)?;
-    if journal.record.state == State::Adopting && is_committed(agent, &journal.record).await? {
-        return commit(agent, &mut journal).await;
-    }
-    let settled = roll_back(agent, &mut journal, "interrupted: the agent was killed").await;
+    let settled = if journal.record.state == State::Adopting && is_committed(agent, &journal.record).await? {
+        commit(agent, &mut journal).await
+    } else {
+        roll_back(agent, &mut journal, "interrupted: the agent was killed").await
+    };
+    // Its keys of the store need not lie about, however it ended.
     if let Err(error) = repository::drop_engine_beside(agent) {
         tracing::warn!("{}", error_chain(&error));
     }
