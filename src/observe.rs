@@ -156,3 +156,8 @@ async fn engine_busy(agent: &Agent, catalog: &Observed<Catalog>) -> Observed<Opt
     }
     Observed::Known(catalog.known().filter(|catalog| catalog.lock_held).map(|_| "a backup is running".to_owned()))
 }
+
+/// Not knowing counts as busy.
+pub async fn engine_is_busy(agent: &Agent) -> bool {
+    !matches!(engine_busy(agent, &Observed::unknown("not asked for")).await, Observed::Known(None))
+}

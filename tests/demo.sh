@@ -126,6 +126,11 @@ lets_in() {
         PGPASSWORD=$OPERATOR psql -h "$address" -U operator -d postgres -Atqc 'SELECT 1' >/dev/null 2>&1 || return 1
     done
 }
+# A finished full backup that was begun later.
+full_backup_after() {
+    juju run postgresql/leader list-backups 2>/dev/null |
+        awk -v since="$1" '$3 ~ /^full/ && $0 ~ /finished/ && $1 > since { found = 1 } END { exit !found }'
+}
 # Every unit has these rows.
 all_have() {
     local address
@@ -342,6 +347,7 @@ echo "  demo: $(checksum)"
 step "every row is as it was before the restore, on every unit" until_so 60 all_have "$ACCIDENT"
 
 say "It was the right one after all: undo the undo"
+UNDONE_AT=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 replaced "undo-restore once more" undo-restore
 echo "  demo: $(checksum)"
 step "every row is as it was before the undo, on every unit" until_so 60 all_have "$RESTORED"
@@ -349,7 +355,7 @@ stop_client
 
 say "Life goes on: the next backups, three units with TLS"
 step "three units are active and idle, with TLS" until_so 180 tls_is_on 3
-step "the next full backup" as_told juju run postgresql/leader create-backup
+step "a full backup has followed by itself" until_so 120 full_backup_after "$UNDONE_AT"
 step "an incremental backup from a replica" works juju run "$(replicas | tail -n 1)" create-backup type=incremental
 run juju status
 

@@ -35,11 +35,12 @@ mod writer;
 mod restore {
     pub mod asked;
     pub mod broken;
+    pub mod due;
     pub mod gone;
     pub mod refused;
 }
 
-use restore::{asked, broken, gone, refused};
+use restore::{asked, broken, due, gone, refused};
 use world::Needs::{self, Links, Nothing, Three};
 
 type Scenario = (&'static str, Needs, fn(&'static world::World));
@@ -50,6 +51,7 @@ const SCENARIOS: &[Scenario] = &[
     ("a running cluster goes back to a backup in one action, its primary restoring",   Three,   asked::on_the_primary),
     ("it does so again with a replica restoring, on top of the restore before",        Three,   asked::on_a_replica),
     ("a restore is undone, and the undo is undone: rows of both eras come back",       Three,   asked::undone),
+    ("a full backup follows a restore by itself, and stands back for the next restore", Three,   due::followed),
     ("a restore is held, looked at and cancelled; another is continued after a failover", Three, asked::held),
     ("a backup, a second restore and a unit's hook wait or are refused meanwhile",     Three,   refused::meanwhile),
     ("a unit whose service is dead is waited for or named, and nothing is begun",      Three,   refused::deaf),

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, take_backup_lock};
 use crate::model::{AgentError, BackupKind, FailedRun, error_chain};
 use crate::store;
 use crate::sys::clock;
@@ -53,9 +53,18 @@ pub(super) fn read(agent: &Agent) -> Result<Option<RunningRecord>, AgentError> {
 }
 
 /// Tells the repository of a run that failed, or whose agent was killed (the
-/// engine's processes died with it). While the repository is away the journal
-/// waits. The caller holds the unit's lock, so nobody is at work.
+/// engine's processes died with it), unless somebody is at work. While the
+/// repository is away the journal waits.
 pub(super) async fn after_crash(agent: &Agent) {
+    match take_backup_lock(agent.layout()) {
+        Ok(Some(_lock)) => settled(agent).await,
+        Ok(None) => (),
+        Err(error) => tracing::warn!("{}", error_chain(&error)),
+    }
+}
+
+/// The same; the caller holds the lock of backups.
+pub(super) async fn settled(agent: &Agent) {
     let Ok(Some(record)) = read(agent) else { return };
     if let Err(error) = settle(agent, &record).await {
         tracing::warn!("a backup was broken off; its record waits for the repository: {}", error_chain(&error));

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backup_journal::{self, FailedNote, RunningRecord};
-use super::watch::{self, WatchError};
+use super::due_backup;
+use super::watch::{self, Lost, WatchError, Way};
 use super::{Progress, Results};
-use crate::agent::{Agent, BackupClaim, BackupNote};
+use crate::agent::{Agent, BackupClaim, BackupNote, take_backup_lock};
 use crate::engine::pgbackrest::{EngineError, REQUEST_ANNOTATION};
 use crate::model::{AgentError, Backup, BackupId, BackupKind, BackupPlan, CopyFrom, FailedRun, Observed, error_chain};
 use crate::policy::Refusal;
@@ -24,13 +25,28 @@ const TELL: Duration = Duration::from_secs(10);
 
 pub async fn create_backup(agent: &mut Agent, progress: &Progress, kind: BackupKind) -> Result<Results, AgentError> {
     super::heal(agent, progress).await;
-    let agent = &*agent;
-    backup_journal::after_crash(agent).await;
+    made(agent, progress, kind, watch::never()).await
+}
+
+/// `given_up` ends it before its time, and says why.
+pub(super) async fn made(
+    agent: &Agent,
+    progress: &Progress,
+    kind: BackupKind,
+    given_up: impl Future<Output = String>,
+) -> Result<Results, AgentError> {
+    let Some(_lock) = take_backup_lock(agent.layout())? else {
+        return Err(Refusal::EngineBusy { who: format!("a backup is running on {}", agent.unit) }.into());
+    };
+    backup_journal::settled(agent).await;
     let (plan, record) = decide(agent, kind).await?;
     let claim = claim(agent, &record).await?;
-    let outcome = claimed(agent, progress, &plan, &record).await;
+    let outcome = claimed(agent, progress, &plan, &record, given_up).await;
     if let Some(claim) = claim {
         claim.release().await;
+    }
+    if outcome.is_ok() {
+        due_backup::is_made(agent, &record).await;
     }
     outcome
 }
@@ -47,21 +63,27 @@ async fn claimed(
     progress: &Progress,
     plan: &BackupPlan,
     record: &RunningRecord,
+    given_up: impl Future<Output = String>,
 ) -> Result<Results, AgentError> {
     let store = agent.store()?;
     before(agent, &store, record).await?;
     backup_journal::open(agent, record)?;
-    let outcome = run(agent, progress, &store, plan, record).await;
+    let outcome = run(agent, progress, &store, plan, record, given_up).await;
     finish(agent, &store, record, outcome).await
 }
 
-async fn decide(agent: &Agent, kind: BackupKind) -> Result<(BackupPlan, RunningRecord), AgentError> {
+/// May this unit back up now? Refused as the action would be.
+pub(super) async fn may(agent: &Agent, kind: BackupKind) -> Result<BackupPlan, AgentError> {
     let catalog = match kind {
         BackupKind::Full => Observed::unknown("not asked for"),
         _ => observe::catalog(agent).await,
     };
     let facts = observe::facts(agent, super::restore::under_way(agent).await, &catalog).await;
-    let plan = policy::plan_backup(&facts, kind)?;
+    Ok(policy::plan_backup(&facts, kind)?)
+}
+
+async fn decide(agent: &Agent, kind: BackupKind) -> Result<(BackupPlan, RunningRecord), AgentError> {
+    let plan = may(agent, kind).await?;
     let random = environment::random_hex(16).map_err(|error| AgentError::fault("naming the request", error))?;
     let request = format!("{}-{random}", agent.unit.member());
     Ok((plan, RunningRecord { request, kind, started: clock::now(), failed: None }))
@@ -112,6 +134,7 @@ async fn run(
     store: &Store,
     plan: &BackupPlan,
     record: &RunningRecord,
+    given_up: impl Future<Output = String>,
 ) -> Result<Made, Broken> {
     let engine = agent.engine();
     let failed = |log: String| move |error: EngineError| Broken { log, error: backup_failed(agent, error) };
@@ -123,10 +146,16 @@ async fn run(
     let process = engine.start_backup(plan, &record.request).await.map_err(failed(String::new()))?;
     let mut told = None;
     let tell = async || tell(agent, progress, total, record, &mut told).await;
-    let lost = async {
+    let primary_gone = async {
         match plan.copy_from {
             CopyFrom::Primary => watch::never().await,
             CopyFrom::Standby => watch::primary_lost(agent).await,
+        }
+    };
+    let lost = async {
+        tokio::select! {
+            why = primary_gone => Lost { way: Way::PrimaryGone, why },
+            why = given_up => Lost { way: Way::StandsBack, why },
         }
     };
     let ended = match watch::to_the_end(&engine, store, process, WATCH, lost, tell).await {
@@ -196,13 +225,14 @@ fn backup_failed(agent: &Agent, error: EngineError) -> AgentError {
 
 fn broken_off(agent: &Agent, record: &RunningRecord, gone: WatchError) -> Broken {
     let log = match &gone {
-        WatchError::StoreGone { log: Some(log), .. } | WatchError::PrimaryGone { log: Some(log), .. } => {
+        WatchError::StoreGone { log: Some(log), .. } | WatchError::Lost { log: Some(log), .. } => {
             store::log_text(&log.stdout, &log.stderr)
         }
         _ => String::new(),
     };
     let when = match &gone {
-        WatchError::PrimaryGone { .. } => "When juju status shows a primary again, on a replica",
+        WatchError::Lost { way: Way::PrimaryGone, .. } => "When juju status shows a primary again, on a replica",
+        WatchError::Lost { way: Way::StandsBack, .. } => "It is begun again by itself afterwards, or",
         _ => "When the store answers again",
     };
     let error = AgentError::refused(
@@ -238,7 +268,7 @@ async fn finish(
             let failed = RunningRecord { failed: Some(FailedNote { run, log: broken.log }), ..record.clone() };
             // The user is told why it failed, whatever becomes of the note.
             match backup_journal::open(agent, &failed) {
-                Ok(()) => backup_journal::after_crash(agent).await,
+                Ok(()) => backup_journal::settled(agent).await,
                 Err(error) => tracing::warn!("the failed run could not be noted: {}", error_chain(&error)),
             }
             Err(broken.error)

@@ -3,6 +3,7 @@
 mod archive;
 mod backup_journal;
 mod create_backup;
+mod due_backup;
 mod list_backups;
 mod output;
 mod params;
@@ -20,6 +21,7 @@ use crate::sys::environment::Vars;
 use crate::sys::files;
 
 pub use create_backup::create_backup;
+pub use due_backup::{DueOutcome, due_backup};
 pub use list_backups::{ListFormat, list_backups};
 pub use output::{Progress, Results};
 pub use restore::{Mode, cancel_restore, continue_restore, restore, undo_restore};

@@ -9,6 +9,8 @@ pub type Results = Vec<(String, String)>;
 pub enum Progress {
     ActionLog(Juju),
     Terminal,
+    /// Nobody waits for them: the agent's log.
+    Log,
 }
 
 impl Progress {
@@ -25,6 +27,7 @@ impl Progress {
                 }
             }
             Self::Terminal => eprintln!("{line}"),
+            Self::Log => tracing::info!("{line}"),
         }
     }
 }

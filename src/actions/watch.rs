@@ -26,9 +26,23 @@ pub(super) enum WatchError {
     Engine(#[from] EngineError),
     #[error("the store has been away for {} s: {gone}", PATIENCE.as_secs())]
     StoreGone { gone: StoreError, log: Option<BackupLog> },
-    /// The run reads from another unit as well, which is not what it was.
     #[error("{why}")]
-    PrimaryGone { why: String, log: Option<BackupLog> },
+    Lost { way: Way, why: String, log: Option<BackupLog> },
+}
+
+/// Why a run is ended before its time.
+#[derive(Debug)]
+pub(super) struct Lost {
+    pub way: Way,
+    pub why: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The run reads from another unit as well, which is not what it was.
+    PrimaryGone,
+    /// Something else comes first.
+    StandsBack,
 }
 
 /// Runs to the end; `tell` is called every `every`. A store that comes back in
@@ -38,7 +52,7 @@ pub(super) async fn to_the_end(
     store: &Store,
     running: RunningProcess,
     every: Duration,
-    lost: impl Future<Output = String>,
+    lost: impl Future<Output = Lost>,
     mut tell: impl AsyncFnMut(),
 ) -> Result<Ended, WatchError> {
     let pid = running.pid();
@@ -50,7 +64,7 @@ pub(super) async fn to_the_end(
         tokio::select! {
             ended = &mut end => return Ok(ended?),
             gone = &mut away => break Box::new(|log| WatchError::StoreGone { gone, log }),
-            why = &mut lost => break Box::new(|log| WatchError::PrimaryGone { why, log }),
+            Lost { way, why } = &mut lost => break Box::new(move |log| WatchError::Lost { way, why, log }),
             _ = tick.tick() => tell().await,
         }
     };
@@ -62,8 +76,8 @@ pub(super) async fn to_the_end(
     Err(broken(log))
 }
 
-/// For runs that read from this unit alone.
-pub(super) async fn never() -> String {
+/// For runs that nothing ends.
+pub(super) async fn never<T>() -> T {
     std::future::pending().await
 }
 

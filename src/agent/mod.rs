@@ -1,6 +1,7 @@
 //! Builds the adapters from the context: the one place that knows all rooms.
 
 mod backup_claim;
+mod due_backup;
 mod reach;
 mod restore_order;
 mod tls_file;
@@ -19,7 +20,8 @@ use crate::sys::process::{OsUser, Runner};
 use crate::sys::services::Services;
 
 pub use backup_claim::{BackupClaim, BackupNote};
-pub use restore_order::{Held as HeldClaim, Listener, RestoreKeys, Told};
+pub use due_backup::DueBackup;
+pub use restore_order::{Held as HeldClaim, Listener, PATIENCE as STORE_PATIENCE, RestoreKeys, Told};
 pub use tls_file::{Held, Request, TlsFile};
 pub use turn::Turn;
 pub use unit_file::{RepositoryRecord, UnitFile};
@@ -202,4 +204,9 @@ pub fn take_lock(layout: &Layout) -> Result<FileLock, AgentError> {
             "Wait for it to end: juju operations, or list-backups shows a backup's progress",
         )
     })
+}
+
+/// `None`: a backup is being made on this unit. Whoever holds it may put right what a killed one left.
+pub fn take_backup_lock(layout: &Layout) -> Result<Option<FileLock>, AgentError> {
+    FileLock::try_take(&layout.backup_lock()).map_err(|error| AgentError::fault("taking the lock of backups", error))
 }

@@ -19,11 +19,13 @@ const SERVICES: &str = "/pg-backup-agent/service/";
 /// Of a driver that does not keep its claim (then another unit puts back), and of a service's.
 const LIFE: Duration = Duration::from_secs(30);
 const KEEP: Duration = Duration::from_secs(8);
+/// Shorter than the life of a claim: who waits longer has lost it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What units tell each other in the cluster store about restores.
 #[derive(Clone)]
 pub struct RestoreKeys {
-    etcd: Etcd,
+    pub(super) etcd: Etcd,
     unit: String,
     member: String,
     application: String,
@@ -75,6 +77,12 @@ impl Agent {
 }
 
 impl RestoreKeys {
+    /// For a restore that has begun: a cluster store that is away for a moment must not end it.
+    /// Orders are compared, answers are the same the second time.
+    pub fn patient(&self) -> Self {
+        Self { etcd: self.etcd.patient(PATIENCE), ..self.clone() }
+    }
+
     /// The order of the last restore, over or not.
     pub async fn order(&self) -> Result<Option<Told>, AgentError> {
         let read = self.etcd.get_with_revision(ORDER).await;

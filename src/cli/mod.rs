@@ -113,7 +113,10 @@ async fn perform(vars: &Vars, command: Command) -> Result<Results, AgentError> {
             results.retain(|(key, _)| format == ListFormat::Table || key == "backups");
             Ok(results)
         }
-        Command::UnitService { unit_dir } => service::run(vars, unit_dir).await,
+        Command::UnitService { unit_dir } => {
+            service::run(vars, unit_dir).await;
+            Ok(Vec::new())
+        }
     }
 }
 

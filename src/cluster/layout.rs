@@ -121,6 +121,11 @@ impl Layout {
         self.state().join("agent.lock")
     }
 
+    /// Held by whoever makes a backup; a backup that nobody asked for holds up no hook.
+    pub fn backup_lock(&self) -> PathBuf {
+        self.state().join("backup.lock")
+    }
+
     pub fn make_folders(&self, user: &OsUser) -> std::io::Result<()> {
         files::make_folder_for_readers(&self.etc(), user)?;
         files::make_folder_for_readers(&self.log(), user)?;

@@ -1,4 +1,4 @@
-//! The unit service runs where other units may need this one's answer.
+//! The unit service runs on every unit: others may need its answer, and backups may be due.
 
 use std::time::Duration;
 
@@ -14,9 +14,6 @@ const NAME: &str = "unit-service";
 pub(super) async fn ensure(agent: &Agent) -> Result<(), AgentError> {
     let failed = |error| AgentError::fault("running the unit service", error);
     let services = &agent.member.services;
-    if !agent.has_company() && agent.file.planned_units <= 1 {
-        return stop(agent).await;
-    }
     let service = service(agent)?;
     if !services.is_running(NAME).await {
         return services.start(&service).await.map_err(failed);

@@ -4,11 +4,14 @@
 //!
 //! It has no hook tools: what Juju must know of it, the next hook tells.
 
+mod due;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::due::Due;
 use crate::actions::{self, parts};
 use crate::agent::{Agent, HeldClaim, RestoreKeys, Told, UnitFile, take_lock};
 use crate::cluster::Layout;
@@ -32,17 +35,30 @@ struct Link {
     of: String,
 }
 
-struct Service {
+/// Where the unit's file is, and PATH.
+#[derive(Clone)]
+struct Home {
     path: String,
     unit_dir: PathBuf,
+}
+
+struct Service<'a> {
+    home: Home,
+    due: &'a Due,
     link: Option<Link>,
     driver_gone_since: Option<Instant>,
 }
 
-/// Runs until it is stopped.
-pub async fn run(vars: &Vars, unit_dir: PathBuf) -> ! {
+/// Runs until it is stopped. A backup takes hours, the other units wait for seconds: both at once.
+pub async fn run(vars: &Vars, unit_dir: PathBuf) {
     let path = vars.get("PATH").cloned().unwrap_or_default();
-    let mut service = Service { path, unit_dir, link: None, driver_gone_since: None };
+    let home = Home { path, unit_dir };
+    let due = Due::default();
+    tokio::join!(listen(home.clone(), &due), due::make(&home, &due));
+}
+
+async fn listen(home: Home, due: &Due) {
+    let mut service = Service { home, due, link: None, driver_gone_since: None };
     let mut last = String::new();
     loop {
         let pause = match service.look().await {
@@ -62,23 +78,31 @@ pub async fn run(vars: &Vars, unit_dir: PathBuf) -> ! {
     }
 }
 
-impl Service {
+impl Home {
+    /// `None`: the unit is not in the cluster, or leaves it.
     fn agent(&self) -> Result<Option<Agent>, AgentError> {
-        let Some(file) = UnitFile::load(&Layout::below(&self.unit_dir).state())? else { return Ok(None) };
+        let Some(file) = UnitFile::load(&self.layout().state())? else { return Ok(None) };
         if !file.joined || file.leaving || file.users.is_empty() {
             return Ok(None);
         }
         Agent::new(&self.path, self.unit_dir.clone(), file).map(Some)
     }
 
+    fn layout(&self) -> Layout {
+        Layout::below(&self.unit_dir)
+    }
+}
+
+impl Service<'_> {
     /// One look; answers how long until the next.
     async fn look(&mut self) -> Result<Duration, AgentError> {
-        let Some(agent) = self.agent()? else { return Ok(IDLE) };
+        let Some(agent) = self.home.agent()? else { return Ok(IDLE) };
+        let keys = self.linked(&agent).await?;
+        self.due.tell(&keys, keys.due_backup().await?);
+        // Alone nobody needs its answer: hooks and actions do the rest.
         if !agent.has_company() {
-            self.link = None;
             return Ok(IDLE);
         }
-        let keys = self.linked(&agent).await?;
         if parts::own_is_open(&agent)? {
             return self.settle().await;
         }
@@ -112,8 +136,8 @@ impl Service {
 
     /// A restore of this unit that nobody works at: its action was killed.
     async fn settle(&self) -> Result<Duration, AgentError> {
-        let Ok(_lock) = take_lock(&Layout::below(&self.unit_dir)) else { return Ok(IDLE) };
-        if let Some(mut agent) = self.agent()? {
+        let Ok(_lock) = take_lock(&self.home.layout()) else { return Ok(IDLE) };
+        if let Some(mut agent) = self.home.agent()? {
             let conditions = actions::settle_restore(&mut agent).await;
             conditions.iter().for_each(|condition| tracing::warn!("{}", condition.text()));
         }
@@ -122,8 +146,8 @@ impl Service {
 
     async fn act(&self, keys: &RestoreKeys) -> Result<Duration, AgentError> {
         // A hook that holds it does the same, or ends soon.
-        let Ok(_lock) = take_lock(&Layout::below(&self.unit_dir)) else { return Ok(BUSY) };
-        let Some(mut agent) = self.agent()? else { return Ok(IDLE) };
+        let Ok(_lock) = take_lock(&self.home.layout()) else { return Ok(BUSY) };
+        let Some(mut agent) = self.home.agent()? else { return Ok(IDLE) };
         let Some(condition) = parts::follow(&mut agent, keys).await? else { return Ok(BUSY) };
         tracing::info!("{}", condition.text());
         // What did not work is tried again, at another pace.
@@ -144,8 +168,8 @@ impl Service {
         if self.driver_gone_since.get_or_insert_with(Instant::now).elapsed() < GRACE {
             return Ok(());
         }
-        let Ok(_lock) = take_lock(&Layout::below(&self.unit_dir)) else { return Ok(()) };
-        let Some(mut agent) = self.agent()? else { return Ok(()) };
+        let Ok(_lock) = take_lock(&self.home.layout()) else { return Ok(()) };
+        let Some(mut agent) = self.home.agent()? else { return Ok(()) };
         tracing::warn!("{} does not go on with its restore: this unit takes over", told.order.driver);
         parts::take_over(&mut agent, keys, told).await
     }

@@ -27,6 +27,8 @@ pub struct Config {
     pub archive_timeout: Duration,
     /// `keep-old-data`, hours: how long the data from before a restore can be put back.
     pub keep_old_data: Duration,
+    /// `backup-after-restore`: a full backup begins by itself when a restore is done.
+    pub backup_after_restore: bool,
 }
 
 /// pgBackRest's `compress-type`.
@@ -69,6 +71,7 @@ impl Config {
             bundle: boolean(options, "bundle", true)?,
             archive_timeout: Duration::from_secs(number(options, "archive-timeout", "seconds", 86_400, 300)?),
             keep_old_data: Duration::from_secs(3600 * number(options, "keep-old-data", "hours", 8_760, 24)?),
+            backup_after_restore: boolean(options, "backup-after-restore", true)?,
         })
     }
 

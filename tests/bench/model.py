@@ -55,7 +55,7 @@ class Model:
         self.juju("model-config", "update-status-hook-interval=24h")
         storage = self.charms / "object-storage"
         self.juju("deploy", storage, "object-storage", "--config", "bucket=backups")
-        self.juju("deploy", self.charms / "postgresql", "postgresql")
+        self.juju("deploy", self.charms / "postgresql", "postgresql", "--config", "backup-after-restore=false")
         self.until("the cluster is up", self.is_settled)
         self.juju("integrate", "postgresql:s3-parameters", "object-storage:s3-credentials")
         ask = 'storage-get -s "$(storage-list pgdata)" location'

@@ -16,17 +16,6 @@ fn refused_on_replica(primary: &Seat, options: &str) -> String {
     )
 }
 
-impl World {
-    /// Entries of list-backups of one unit with this status.
-    #[track_caller]
-    pub fn listed(&self, seat: &Seat, status: &str) -> Vec<Value> {
-        let text = self.action(seat, &["list-backups", "format=json"]).ok().get("backups");
-        let list: Value = serde_json::from_str(&text).expect("one JSON document");
-        let entries = list["backups"].as_array().cloned().unwrap_or_default();
-        entries.into_iter().filter(|entry| entry["status"] == status).collect()
-    }
-}
-
 pub fn settings_missing(world: &'static World) {
     let unit = world.seats().remove(0);
     let refused = world.action(&unit, &["create-backup"]).failed();

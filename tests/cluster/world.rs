@@ -115,7 +115,8 @@ fn build() -> World {
     let settings = ["update-status-hook-interval=3s", "localjuju-retry-min=1s", "localjuju-leader-timeout=10s"];
     shell.juju(&[&["model-config"], &settings[..]].concat()).ok();
     let charm = |name: &str| charms.join(name).display().to_string();
-    shell.juju(&["deploy", &charm("postgresql"), APP]).ok();
+    // A backup that comes by itself is a scenario of its own.
+    shell.juju(&["deploy", &charm("postgresql"), APP, "--config", "backup-after-restore=false"]).ok();
     let store = [&charm("object-storage"), "object-storage", "--config", "bucket=backups", "--config"];
     shell.juju(&[&["deploy"], &store[..], &[&format!("path={PATH}")]].concat()).ok();
     let world = World { shell, writer: Writer::new(shell), namespaces, storages: Mutex::default() };
@@ -250,6 +251,15 @@ impl World {
 
     pub fn action(&self, seat: &Seat, words: &[&str]) -> Action {
         self.shell.action(&seat.unit, words)
+    }
+
+    /// Entries of list-backups of one unit with this status.
+    #[track_caller]
+    pub fn listed(&self, seat: &Seat, status: &str) -> Vec<Value> {
+        let text = self.action(seat, &["list-backups", "format=json"]).ok().get("backups");
+        let list: Value = serde_json::from_str(&text).expect("one JSON document");
+        let entries = list["backups"].as_array().cloned().unwrap_or_default();
+        entries.into_iter().filter(|entry| entry["status"] == status).collect()
     }
 
     pub fn power_off(&self, seat: &Seat) {

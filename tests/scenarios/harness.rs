@@ -1,10 +1,12 @@
 //! Programs run and outputs kept: `juju`, `psql`, the agent's own command line.
 //! Knows how to ask and to wait, nothing about backups.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -27,6 +29,24 @@ pub fn until_some<T>(seconds: u64, what: &str, mut find: impl FnMut() -> Option<
             None => std::thread::sleep(LOOK),
         }
     }
+}
+
+/// Does a check that fails by a panic hold? Nothing of it is printed: it is asked again and again.
+pub fn holds(check: impl FnOnce()) -> bool {
+    static HOOK: Once = Once::new();
+    thread_local! { static QUIET: Cell<bool> = const { Cell::new(false) } }
+    HOOK.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                loud(panic);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let outcome = catch_unwind(AssertUnwindSafe(check));
+    QUIET.set(false);
+    outcome.is_ok()
 }
 
 /// What a program said.

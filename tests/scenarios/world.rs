@@ -60,7 +60,9 @@ fn build() -> World {
     shell.juju(&["add-model", MODEL]).ok();
     // `the next hook` is never far.
     shell.juju(&["model-config", "update-status-hook-interval=2s", "localjuju-retry-min=1s"]).ok();
-    shell.juju(&["deploy", &charm.display().to_string(), "postgresql"]).ok();
+    // A backup that comes by itself is a scenario of its own.
+    let by_hand = ["--config", "backup-after-restore=false"];
+    shell.juju(&[&["deploy", &charm.display().to_string(), "postgresql"], &by_hand[..]].concat()).ok();
     shell.juju(&["deploy", &charms.join("object-storage").display().to_string(), "object-storage"]).ok();
     let (storage, address) = (PathBuf::new(), String::new());
     let mut world = World { shell, storage, address, lines, secrets: Mutex::default() };

@@ -2,12 +2,11 @@
 //! nobody who uses the database notices.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::harness::{until, until_some};
+use super::harness::{holds, until, until_some};
 use super::switched::PAUSE;
 use super::world::{AUTHORITY, World};
 
@@ -24,7 +23,7 @@ impl World {
     fn shows_the_authoritys(&self) {
         let ca = self.authority_ca();
         // etcd reads authorities at its start only: right after a change it is away for a moment.
-        let shows = |unit: &String| catch_unwind(AssertUnwindSafe(|| self.speaks_tls_alone(unit, &ca))).is_ok();
+        let shows = |unit: &String| holds(|| self.speaks_tls_alone(unit, &ca));
         until(60, "every port shows the authority's certificate", || self.units().iter().all(shows));
     }
 

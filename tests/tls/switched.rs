@@ -1,10 +1,9 @@
 //! TLS is turned on and off in a running cluster.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::harness::until;
+use super::harness::{holds, until};
 use super::ports::{self, Identity, POSTGRESQL};
 use super::watch;
 use super::world::{MODEL, World};
@@ -14,7 +13,7 @@ pub const PAUSE: Duration = Duration::from_secs(5);
 
 /// etcd reads whom it trusts at its start only: right after a change it is away for a moment.
 fn at_last(what: &str, check: impl Fn()) {
-    until(60, what, || catch_unwind(AssertUnwindSafe(&check)).is_ok());
+    until(60, what, || holds(&check));
 }
 
 pub fn on(world: &'static World) {

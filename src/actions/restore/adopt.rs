@@ -3,6 +3,7 @@
 
 use super::folders::Folders;
 use super::part;
+use crate::actions::due_backup;
 use crate::agent::Agent;
 use crate::cluster::Archiving;
 use crate::model::{AgentError, Timeline};
@@ -38,8 +39,9 @@ pub(super) async fn adopt(agent: &Agent) -> Result<(), AgentError> {
     session.prove_writable().await.map_err(failed)
 }
 
-/// After the commit: WAL goes to the repository again.
-pub(super) async fn archive_again(agent: &mut Agent) -> Result<(), AgentError> {
+/// After the commit: WAL goes to the repository again, and a full backup of what is here now is due.
+pub(super) async fn archive_again(agent: &mut Agent, record: &Record) -> Result<(), AgentError> {
+    due_backup::make_due(agent, record).await;
     agent.file.applied_users = agent.file.users.clone();
     agent.save()?;
     repository::use_archiving(agent, &agent.archiving()).await

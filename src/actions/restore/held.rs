@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{journal, recover, undo};
-use crate::actions::Results;
+use crate::actions::{Results, due_backup};
 use crate::agent::Agent;
 use crate::cluster::Postgres;
 use crate::model::{AgentError, Timeline};
@@ -89,10 +89,9 @@ pub(super) async fn resume(agent: &Agent, record: &Record) -> Result<Timeline, A
 }
 
 pub(super) fn continued(agent: &Agent, record: &Record) -> Results {
-    let app = &agent.unit.application;
     vec![
         ("restore-status".to_owned(), "restore started and finished".to_owned()),
         ("old-data".to_owned(), agent.layout().aside(&record.id).display().to_string()),
-        ("next".to_owned(), format!("juju run {app}/leader create-backup")),
+        ("next".to_owned(), due_backup::next(agent)),
     ]
 }

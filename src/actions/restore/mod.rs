@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::{Progress, Results};
-use crate::agent::Agent;
+use super::{Progress, Results, due_backup};
+use crate::agent::{Agent, STORE_PATIENCE};
 use crate::model::{AgentError, Timeline, error_chain};
 use crate::policy::restore::{RestorePlan, Typed};
 use crate::policy::status::{Condition, waiting};
@@ -130,6 +130,7 @@ async fn done(
     mode: Mode,
 ) -> Result<Results, AgentError> {
     rollback::settle(agent).await?;
+    due_backup::stand_back(agent, progress).await;
     super::settle_backup(agent).await;
     super::heal(agent, progress).await;
     let plan = decide::decide(agent, asked, is_leader, mode).await?;
@@ -144,6 +145,7 @@ async fn done(
 /// The switch that a held restore waits for.
 pub async fn continue_restore(agent: &mut Agent, progress: &Progress) -> Result<Results, AgentError> {
     rollback::settle(agent).await?;
+    due_backup::stand_back(agent, progress).await;
     let record = held::required(agent)?;
     match drive(agent, progress, record, What::Held).await? {
         Ended::Done { record, behind } => Ok(with_behind(held::continued(agent, &record), &behind)),
@@ -154,6 +156,7 @@ pub async fn continue_restore(agent: &mut Agent, progress: &Progress) -> Result<
 /// Brings back what the last restore put aside.
 pub async fn undo_restore(agent: &mut Agent, progress: &Progress) -> Result<Results, AgentError> {
     rollback::settle(agent).await?;
+    due_backup::stand_back(agent, progress).await;
     super::settle_backup(agent).await;
     let undone = undo::decide(agent).await?;
     undo::say(progress, &undone).await;
@@ -264,11 +267,11 @@ async fn forward(
     }
     progress.say(&format!("the copy is proven, on timeline {timeline}; stopping the cluster")).await;
     // From here on no unit joins or leaves until the restored cluster stands, or the old one.
-    let turn = agent.turn(&agent.etcd()?).await?;
+    let turn = agent.turn(&agent.etcd()?.patient(STORE_PATIENCE)).await?;
     let switched = switch(agent, progress, journal, orders, timeline).await;
     turn.give_back().await;
     switched?;
-    adopt::archive_again(agent).await.map(|()| None)
+    adopt::archive_again(agent, &journal.record).await.map(|()| None)
 }
 
 /// The outage: everything before it was done beside the cluster.
@@ -347,7 +350,6 @@ fn inspected(agent: &Agent, record: &Record, socket: &std::path::Path) -> Result
 fn restored(agent: &Agent, plan: &RestorePlan, record: &Record, behind: &[String]) -> Results {
     let seconds = record.ended.map_or(0, |ended| (ended - record.started).num_seconds());
     let kept = agent.layout().aside(&record.id);
-    let app = &agent.unit.application;
     let results = vec![
         // Scripts look for how it begins.
         ("restore-status".to_owned(), "restore started and finished".to_owned()),
@@ -356,7 +358,7 @@ fn restored(agent: &Agent, plan: &RestorePlan, record: &Record, behind: &[String
         ("timeline".to_owned(), plan.path.timeline.0.to_string()),
         ("duration-seconds".to_owned(), seconds.to_string()),
         ("old-data".to_owned(), kept.display().to_string()),
-        ("next".to_owned(), format!("juju run {app}/leader create-backup")),
+        ("next".to_owned(), due_backup::next(agent)),
     ];
     with_behind(results, behind)
 }

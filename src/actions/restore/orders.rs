@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::part;
 use crate::actions::Progress;
-use crate::agent::{Agent, HeldClaim, RestoreKeys, Told};
+use crate::agent::{Agent, HeldClaim, RestoreKeys, STORE_PATIENCE, Told};
 use crate::model::{AgentError, Timeline};
 use crate::restore::{Order, Part, Record, Stage, first_back};
 
@@ -58,7 +58,7 @@ impl Orders {
         if !agent.has_company() {
             return Ok(Self { order, shared: None });
         }
-        let keys = agent.restore_keys()?;
+        let keys = agent.restore_keys()?.patient();
         let driving = keys.drive().await?;
         let told = match told {
             Some(told) => Some(told),
@@ -74,7 +74,14 @@ impl Orders {
     pub async fn muster(&mut self, agent: &Agent) -> Result<Vec<String>, AgentError> {
         let Some(shared) = &mut self.shared else { return Ok(Vec::new()) };
         let failed = |error| AgentError::fault("asking the cluster store for its members", error);
-        let members = agent.etcd()?.members().await.map_err(failed)?.into_iter().map(|member| member.name);
+        let members = agent
+            .etcd()?
+            .patient(STORE_PATIENCE)
+            .members()
+            .await
+            .map_err(failed)?
+            .into_iter()
+            .map(|member| member.name);
         let patronis = shared.keys.patronis().await?;
         let names = members.chain(patronis.iter().cloned());
         self.order.units = names.filter_map(|name| unit_of(&name)).chain([agent.unit.to_string()]).collect();
@@ -339,7 +346,7 @@ async fn streaming(agent: &Agent) -> Vec<String> {
 /// Takes this unit's restore back, as far as it had come.
 pub(super) async fn take_back(agent: &mut Agent, record: &Record, why: &str) -> Result<(), AgentError> {
     let told = match agent.has_company() {
-        true => agent.restore_keys()?.order().await?.filter(|told| told.order.id == record.id),
+        true => agent.restore_keys()?.patient().order().await?.filter(|told| told.order.id == record.id),
         false => None,
     };
     let order = told.as_ref().map_or_else(|| order_of(agent, record), |told| told.order.clone());

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::folders::Folders;
 use super::part_file;
-use crate::agent::Agent;
+use crate::agent::{Agent, STORE_PATIENCE};
 use crate::cluster::{self, ClusterState, ControlData, Etcd};
 use crate::model::{AgentError, Lsn, Role, Timeline};
 use crate::restore::{Order, Part, PartRecord, Stage, places};
@@ -246,7 +246,7 @@ async fn has_a_primary(agent: &Agent, etcd: &Etcd) -> Result<(), AgentError> {
 /// A lock in etcd may be the last one's: the first says itself that it is up.
 async fn start_after(agent: &Agent, order: &Order, first: &str) -> Result<(), AgentError> {
     etcd_up(agent).await?;
-    let (keys, deadline) = (agent.restore_keys()?, Instant::now() + FIRST_BACK);
+    let (keys, deadline) = (agent.restore_keys()?.patient(), Instant::now() + FIRST_BACK);
     let is_up = |part: &Part| part.unit == first && part.answers(order) && part.failed.is_none();
     while !keys.parts().await?.iter().any(is_up) {
         if Instant::now() >= deadline {
@@ -299,7 +299,7 @@ async fn leader(
 pub(super) async fn etcd_up(agent: &Agent) -> Result<Etcd, AgentError> {
     let started = agent.member.start_etcd(&agent.etcd_start()).await;
     started.map_err(|error| AgentError::fault("starting etcd", error))?;
-    let etcd = agent.etcd()?;
+    let etcd = agent.etcd()?.patient(STORE_PATIENCE);
     match agent.member.etcd_ready(&etcd, ETCD).await {
         true => Ok(etcd),
         false => Err(AgentError::fault("starting the member", "etcd does not answer".to_owned())),

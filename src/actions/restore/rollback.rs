@@ -33,7 +33,7 @@ pub(super) async fn settle(agent: &mut Agent) -> Result<(), AgentError> {
 
 async fn commit(agent: &mut Agent, journal: &mut Journal) -> Result<(), AgentError> {
     journal.step(Event::Adopted)?;
-    adopt::archive_again(agent).await
+    adopt::archive_again(agent, &journal.record).await
 }
 
 /// The order says that it is committed, whatever became of this process.
@@ -42,7 +42,7 @@ async fn was_committed(agent: &Agent, record: &Record) -> Result<bool, AgentErro
         return Ok(false);
     }
     part::etcd_up(agent).await?;
-    let told = agent.restore_keys()?.order().await?;
+    let told = agent.restore_keys()?.patient().order().await?;
     Ok(told.is_some_and(|told| told.order.id == record.id && told.order.stage == Stage::Join))
 }
 
@@ -53,7 +53,7 @@ async fn is_committed(agent: &mut Agent, record: &Record) -> Result<bool, AgentE
         return Ok(serves(agent).await);
     }
     part::etcd_up(agent).await?;
-    let told = agent.restore_keys()?.order().await?.filter(|told| told.order.id == record.id);
+    let told = agent.restore_keys()?.patient().order().await?.filter(|told| told.order.id == record.id);
     match told {
         Some(told) if told.order.stage == Stage::Join => Ok(true),
         Some(told) if told.order.stage.is_open() && serves(agent).await => {

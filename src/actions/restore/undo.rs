@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::folders::Folders;
 use super::{part_file, recover};
-use crate::actions::{Progress, Results};
+use crate::actions::{Progress, Results, due_backup};
 use crate::agent::Agent;
 use crate::model::{AgentError, Observed, Timeline};
 use crate::observe;
@@ -102,6 +102,6 @@ pub(super) fn results(agent: &Agent, record: &Record) -> Results {
         ("undo-status".to_owned(), "undo started and finished".to_owned()),
         ("duration-seconds".to_owned(), seconds.to_string()),
         ("old-data".to_owned(), agent.layout().aside(&record.id).display().to_string()),
-        ("next".to_owned(), format!("juju run {}/leader create-backup", agent.unit.application)),
+        ("next".to_owned(), due_backup::next(agent)),
     ]
 }

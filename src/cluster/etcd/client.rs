@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::access::Credentials;
 use crate::secrets::ExposeSecret;
@@ -12,6 +13,10 @@ use crate::sys::http::{HttpClient, HttpError, Method, Request};
 
 /// Of one call to one member. etcd itself gives up after 5 s without a leader.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(6);
+
+/// An election is over sooner than this; a second one may follow it.
+const ELECTION: Duration = Duration::from_secs(3);
+const AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Debug, thiserror::Error)]
 pub enum EtcdError {
@@ -33,7 +38,12 @@ impl EtcdError {
     /// Another member may know better: this one has no leader, or no say yet.
     fn is_of_this_member_alone(&self) -> bool {
         const WORDS: [&str; 4] = ["not supported for learner", "no leader", "request timed out", "deadline exceeded"];
-        matches!(self, Self::Http(_)) || WORDS.iter().any(|words| self.says(words))
+        matches!(self, Self::Http(_)) || self.is_an_election() || WORDS.iter().any(|words| self.says(words))
+    }
+
+    /// The members have just chosen another leader: ask again. Seen on slow disks.
+    fn is_an_election(&self) -> bool {
+        self.says("leader changed")
     }
 }
 
@@ -45,12 +55,20 @@ pub struct Etcd {
     pub(super) credentials: Credentials,
     /// Costs etcd a tenth of a second: asked for once.
     token: Arc<Mutex<Option<String>>>,
+    /// How long members that do not answer are asked again.
+    patience: Duration,
 }
 
 impl Etcd {
     /// `endpoints` are base URLs: `https://10.0.0.1:2379`.
     pub fn new(endpoints: Vec<String>, http: HttpClient, credentials: Credentials) -> Self {
-        Self { endpoints, http, credentials, token: Arc::default() }
+        Self { endpoints, http, credentials, token: Arc::default(), patience: Duration::ZERO }
+    }
+
+    /// For work that must not end because a member restarts. What is written may be written
+    /// twice, as the answer to the first time can be lost.
+    pub fn patient(&self, patience: Duration) -> Self {
+        Self { patience, ..self.clone() }
     }
 
     pub fn with_credentials(&self, credentials: Credentials) -> Self {
@@ -71,14 +89,21 @@ impl Etcd {
     }
 
     pub(super) async fn call(&self, path: &str, token: Option<&str>, body: Value) -> Result<Value, EtcdError> {
-        let mut last = EtcdError::Nobody;
-        for endpoint in &self.endpoints {
-            match self.call_one(endpoint, path, token, &body).await {
-                Err(error) if error.is_of_this_member_alone() => last = error,
-                other => return other,
+        let begun = Instant::now();
+        loop {
+            let mut last = EtcdError::Nobody;
+            for endpoint in &self.endpoints {
+                match self.call_one(endpoint, path, token, &body).await {
+                    Err(error) if error.is_of_this_member_alone() => last = error,
+                    other => return other,
+                }
             }
+            let patience = if last.is_an_election() { self.patience.max(ELECTION) } else { self.patience };
+            if begun.elapsed() >= patience {
+                return Err(last);
+            }
+            tokio::time::sleep(AGAIN).await;
         }
-        Err(last)
     }
 
     async fn call_one(

@@ -14,6 +14,7 @@ fn healthy() -> Config {
         bundle: true,
         archive_timeout: Duration::from_secs(300),
         keep_old_data: Duration::from_secs(24 * 3600),
+        backup_after_restore: true,
     }
 }
 
