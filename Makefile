@@ -51,13 +51,12 @@ transcript: ## run the demo and put what it printed into README.md
 	@tests/package/transcript.sh target/transcript.log
 
 # One build of everything first: the tests start the programs and host the charms that it makes. `--all-targets` builds with
-# the same features as `cargo test` does, so that nothing is compiled twice.
+# the same features as `cargo test` does, so that nothing is compiled twice. The suites wait more than they compute: two at a time.
 .PHONY: test
-test: deps ## everything: unit tests, walls, surface, scenarios on a real cluster (ARGS=... for cargo test)
+test: deps ## everything: unit tests, walls, surface, scenarios on a real cluster (ARGS=... for one program, by cargo test)
 	@cargo build --workspace --all-targets --locked
 	@$(call lay-out,dev)
-	@rc=0; $(call programs,dev) cargo test --workspace --locked --no-fail-fast $(ARGS) 2>&1 | tee target/test.log || rc=$$?; \
-	  awk -f tests/package/tally.awk target/test.log; exit $$rc
+	@$(call programs,dev) $(if $(ARGS),cargo test --workspace --locked --no-fail-fast $(ARGS),tests/package/suites.py) 2>&1 | tee target/test.log
 
 .PHONY: check
 check: ## fmt, clippy with warnings as errors, walls, surface, cargo deny where it can run

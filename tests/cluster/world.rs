@@ -18,6 +18,7 @@ use crate::stage::{Stage, words};
 pub const MODEL: &str = "clus";
 pub const APP: &str = "postgresql";
 pub const STORE: &str = "object-storage/0";
+const HOOKS: &str = "update-status-hook-interval=3s";
 pub const PATH: &str = "production/pg";
 
 /// What a scenario needs.
@@ -75,8 +76,11 @@ pub fn trial(sentence: &'static str, needs: Needs, scenario: fn(&'static World))
             let (healed, all) = (healed.as_secs_f32(), begun.elapsed().as_secs_f32());
             eprintln!("    {all:.1} s, {healed:.1} s of it to be whole; longest pause {:.1} s", world.writer.longest());
         };
-        catch_unwind(AssertUnwindSafe(scenario))
-            .map_err(|panic| Failed::from(format!("{}\n{}", words(&*panic), world.diagnosis())))
+        catch_unwind(AssertUnwindSafe(scenario)).map_err(|panic| {
+            let why = format!("{}\n{}", words(&*panic), world.diagnosis());
+            world.begin_afresh();
+            Failed::from(why)
+        })
     });
     // Said before anything is set up: a machine that does not permit it is told so at once.
     let ignored = needs == Needs::Links && !namespaces_are_permitted();
@@ -112,7 +116,7 @@ fn build() -> World {
         shell.juju(&["add-model", MODEL]);
     }
     // `the next hook` is never far, a lost leader not for long.
-    let settings = ["update-status-hook-interval=3s", "localjuju-retry-min=1s", "localjuju-leader-timeout=10s"];
+    let settings = [HOOKS, "localjuju-retry-min=1s", "localjuju-leader-timeout=10s"];
     shell.juju(&[&["model-config"], &settings[..]].concat()).ok();
     let charm = |name: &str| charms.join(name).display().to_string();
     // A backup that comes by itself is a scenario of its own.
@@ -189,6 +193,14 @@ impl World {
     fn store_is_up(&self) -> bool {
         let status = self.shell.look(&["status"]);
         status["applications"]["object-storage"]["units"][STORE]["workload-status"]["current"] == "active"
+    }
+
+    /// What a scenario that failed had arranged fails no other one: hooks run, the client
+    /// writes, and rows that this one lost are not missed twice.
+    fn begin_afresh(&self) {
+        self.shell.juju(&["model-config", HOOKS]);
+        self.writer.forget_all();
+        self.writer.go_on();
     }
 
     /// As most scenarios expect it.

@@ -94,6 +94,10 @@ impl Writer {
         self.shared.changed.notify_all();
     }
 
+    pub fn forget_all(&self) {
+        self.state().acknowledged.clear();
+    }
+
     /// These are gone, as was asked for.
     #[allow(dead_code, reason = "for tests/restore.rs")]
     pub fn forget_rows(&self, gone: &[i64]) {

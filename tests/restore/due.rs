@@ -44,9 +44,11 @@ pub fn followed(world: &'static World) {
     until(30, "a hook has run", || world.shell.juju(&["exec", "--unit", &unit, "--", "true"]).good);
 
     let before = world.full_backups();
+    // The restoring unit is busy: another one is asked.
+    let other = world.replica();
     let running = world.start_restore(&world.leader(), &id);
     let stood_back = || {
-        let failed = world.listed(&world.leader(), "failed");
+        let failed = world.listed(&other, "failed");
         failed.iter().any(|run| run["reason"].as_str().is_some_and(|why| why.contains("a restore was asked for")))
     };
     until(60, "the backup stands back", stood_back);
