@@ -3,7 +3,7 @@
 # measured and removed. Prints a table and writes target/bench.json; docs/measurements.md says how and what came out.
 #
 #   make bench                 all of it, some minutes
-#   make bench ONLY=agent      the agent's own costs alone (or ONLY=engine, ONLY=clients)
+#   make bench ONLY=agent      the agent's own costs alone (or ONLY=engine, ONLY=clients, ONLY=restore)
 #
 # BIN_DIR and CHARMS_DIR say where the built programs and charms are.
 set -euo pipefail
@@ -18,7 +18,7 @@ export LOCALJUJU_HOME
 finish() {
     local code=$?
     local log=$LOCALJUJU_HOME/end.log
-    for model in bench benchc; do
+    for model in bench benchc benchr; do
         [ ! -d "$LOCALJUJU_HOME/models/$model" ] ||
             "$BIN_DIR/localjuju" destroy-model --no-prompt --force "$model" >"$log" 2>&1 || cat "$log"
     done

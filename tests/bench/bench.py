@@ -14,6 +14,7 @@ from typing import NamedTuple
 from catalog import thousand_backups
 from cluster import clients
 from model import Model
+from restore import restores
 
 HERE = pathlib.Path(__file__).resolve().parent
 RECORDER = HERE / "recorder.py"
@@ -234,7 +235,7 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--bin", type=pathlib.Path, required=True)
     options.add_argument("--charms", type=pathlib.Path, required=True)
-    options.add_argument("--only", choices=["all", "agent", "engine", "clients"], default="all")
+    options.add_argument("--only", choices=["all", "agent", "engine", "clients", "restore"], default="all")
     options.add_argument("--json", type=pathlib.Path, required=True)
     given = options.parse_args()
     report = Report()
@@ -242,7 +243,12 @@ def main():
     if given.only in ("all", "clients"):
         clients(model, report, model.home, title, 3, seconds=15)
         model.juju("destroy-model", "--no-prompt", "--force", "benchc")
-    if given.only != "clients":
+    if given.only in ("all", "restore"):
+        begun = time.monotonic() - BEGUN
+        sizes = [("_small", 1, rounds_until(3, begun + 150)), ("", 7, rounds_until(4, begun + 360))]
+        restores(model, report, model.home, title, sizes, lambda most: rounds_until(most, begun + 420))
+        model.juju("destroy-model", "--no-prompt", "--force", "benchr")
+    if given.only not in ("clients", "restore"):
         title("Deploying, relating, filling")
         model.deploy()
         model.fill()
