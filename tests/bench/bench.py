@@ -245,8 +245,8 @@ def main():
         model.juju("destroy-model", "--no-prompt", "--force", "benchc")
     if given.only in ("all", "restore"):
         begun = time.monotonic() - BEGUN
-        sizes = [("_small", 1, rounds_until(3, begun + 150)), ("", 7, rounds_until(4, begun + 360))]
-        restores(model, report, model.home, title, sizes, lambda most: rounds_until(most, begun + 420))
+        sizes = [("_small", 1, rounds_until(3, begun + 120)), ("", 7, rounds_until(4, begun + 330))]
+        restores(model, report, model.home, title, sizes)
         model.juju("destroy-model", "--no-prompt", "--force", "benchr")
     if given.only not in ("clients", "restore"):
         title("Deploying, relating, filling")

@@ -1,4 +1,4 @@
-"""Restores of three units while a client writes, beside what the engine and PostgreSQL alone take for the same backup."""
+"""Restores of three units while a client writes, beside what the engine and PostgreSQL alone take for the same set."""
 
 import contextlib
 import functools
@@ -19,7 +19,7 @@ from writer import Writer
 MODEL = "benchr"
 # What the action says when a phase begins.
 PHASES = {
-    "fetch": "beside the running cluster",
+    "fetch": "restores: postgresql/",
     "recover": "recovering and verifying",
     "switch": "the copy is proven",
     "join": "takes writes again",
@@ -33,10 +33,11 @@ class Restored(Cluster):
         self.juju("add-model", MODEL)
         self.juju("model-config", "update-status-hook-interval=5s")
         self.juju("deploy", self.charms / "object-storage", "object-storage", "--config", "bucket=backups")
-        # Two copies of a database beside each other are enough.
+        # Old data goes with the next hook: that is ours, and before it an undo finds it.
         self.juju("deploy", self.charms / APP, APP, "-n", "3", "--config", "keep-old-data=0")
         self.juju("integrate", f"{APP}:s3-parameters", "object-storage:s3-credentials")
-        self.until("the cluster is up", lambda: self.settled() and all(self.knows(unit)["repository_ready"] for unit in self.units()))
+        ready = lambda: all(self.knows(unit)["repository_ready"] for unit in self.units())
+        self.until("the cluster is up", lambda: self.settled() and ready())
         self.driver = self.primary()
         self.juju("set-leader", self.driver)
         self.juju("model-config", "update-status-hook-interval=24h")
@@ -59,7 +60,9 @@ class Restored(Cluster):
     # --- the database ---
 
     def grow(self, parts):
-        """Each part has some 210 MiB, as in one that is pgbench's, half of it hardly compressible."""
+        """Each part has some 190 MiB; half of it hardly compresses."""
+        # What is filled in is in the backup that follows: its WAL need not be in the repository.
+        self.archive_by("/bin/true")
         for part in range(self.parts(), parts):
             accounts, documents = f"accounts_{part}", f"documents_{part}"
             if part:
@@ -68,11 +71,26 @@ class Restored(Cluster):
                 self.do(
                     f"CREATE TABLE {accounts} AS SELECT i AS aid, (i % 100000 * 7919) % 100000 AS abalance,"
                     " md5(i::text) || ' account of customer ' || i AS filler FROM generate_series(1, 800000) i;"
-                    f"CREATE TABLE {documents} AS SELECT d AS id, (SELECT string_agg(sha256((d * 1000 + part)::text::bytea), '')"
-                    " FROM generate_series(1, 60) part) AS body FROM generate_series(1, 50000) d"
+                    f"CREATE TABLE {documents} AS SELECT d AS id, (SELECT string_agg(sha256((d * 1000 + part)::text"
+                    "::bytea), '') FROM generate_series(1, 60) part) AS body FROM generate_series(1, 50000) d"
                 )
             self.do(f"ALTER TABLE {accounts} ADD PRIMARY KEY (aid)")
         self.do("CHECKPOINT")
+        self.archived()
+        self.archive_by(None)
+
+    def archive_by(self, command):
+        """`None`: as the charm has it."""
+        change = "RESET archive_command" if command is None else f"SET archive_command = '{command}'"
+        self.do(f"ALTER SYSTEM {change}")
+        self.do("SELECT pg_reload_conf()")
+        want = command or "pgbackrest"
+        wait_for("the archive command is taken over", 10, lambda: want in self.do("SHOW archive_command"))
+
+    def archived(self):
+        self.do("SELECT pg_switch_wal()")
+        waits = self.storage(self.driver) / "pg/data/pg_wal/archive_status"
+        wait_for("all WAL is archived", 120, lambda: not list(waits.glob("*.ready")))
 
     def parts(self):
         return int(self.do("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'documents%'"))
@@ -98,9 +116,7 @@ class Restored(Cluster):
             dispatch = home / f"unit-{unit.replace('/', '-')}" / "charm" / "dispatch"
             self.juju("exec", "--unit", unit, "--", "env", "JUJU_DISPATCH_PATH=hooks/update-status", dispatch)
         self.do("CHECKPOINT")
-        self.do("SELECT pg_switch_wal()")
-        waits = self.storage(self.driver) / "pg/data/pg_wal/archive_status"
-        wait_for("all WAL is archived", 120, lambda: not list(waits.glob("*.ready")))
+        self.archived()
         os.sync()
 
     # --- one backup, restored both ways ---
@@ -154,7 +170,7 @@ class Restored(Cluster):
             listener.join()
 
     def bare(self):
-        """Seconds of `pgbackrest restore`, and until the database that it made takes a row: by hand, and nothing proven."""
+        """Seconds of `pgbackrest restore`, and until what it made takes a row. Nothing is proven, nobody is stopped."""
         self.quiet()
         storage, place = self.storage(self.driver), self.scratch / "bare"
         data, own = place / "data", place / "own"
@@ -164,9 +180,11 @@ class Restored(Cluster):
         (own / "hba.conf").write_text("local all all trust\n")
         shutil.chown(own / "hba.conf", USER, USER)
         as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups"]
-        env = {"PATH": f"{postgres_programs()}:{os.environ['PATH']}", "TZ": "UTC", "HOME": str(place), "LC_ALL": "C.UTF-8"}
+        path = f"{postgres_programs()}:{os.environ['PATH']}"
+        env = {"PATH": path, "TZ": "UTC", "HOME": str(place), "LC_ALL": "C.UTF-8"}
         fetch = [
             "pgbackrest", f"--config={storage}/etc/pgbackrest.conf", f"--stanza={self.stanza()}", f"--pg1-path={data}",
+            # A restore empties the spool; the agent uses as many processes.
             f"--lock-path={own}", f"--spool-path={own}", f"--process-max={os.cpu_count()}", f"--set={self.label}",
             "--type=immediate", "--target-action=promote", "--recovery-option=recovery_target_timeline=current", "restore",
         ]  # fmt: skip
@@ -199,18 +217,14 @@ class Restored(Cluster):
     # --- ways back ---
 
     def undo(self):
-        self.quiet()
-        self.juju("config", APP, "keep-old-data=24")
-        self.until("the option is taken over", self.settled)
-        self.restore()
-        wait_for("all members stream", 120, self.streaming)
+        """Of the restore that has just ended."""
         before, begun = self.writer.timeline(), time.monotonic()
-        self.juju("run", self.driver, "undo-restore", "--wait=30m")
+        with self.action("undo-restore") as (run, said):
+            pass
+        if run.returncode:
+            raise SystemExit("".join(line for _, line in said))
         first = wait_for("the old data takes a row", 60, lambda: self.writer.first(begun, before))
-        outage = self.writer.longest(begun)
-        self.juju("config", APP, "keep-old-data=0")
-        self.until("the option is taken over", self.settled)
-        return first - begun, outage
+        return {"first_write": first - begun, "outage": self.writer.longest(begun)}
 
     def broken_off(self):
         """From the death of the agent in the middle of the switch until the old data takes a row; all of it is there."""
@@ -259,31 +273,30 @@ def postgres_programs():
     return sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))[-1]
 
 
-def restores(model, report, home, title, sizes, until):
+def restores(model, report, home, title, sizes):
     """`sizes`: name, parts and rounds of each size of the database."""
     cluster = Restored(model, home)
     title("Restores of three units, a client writes all the time")
     cluster.deploy()
     for name, parts, rounds in sizes:
-        title(f"Filling{name.replace('_', ' ')}, a full backup")
+        title(f"Filling, {parts} parts, and a full backup")
         cluster.grow(parts)
         cluster.back_up()
         title(f"{cluster.mib():.0f} MiB: restore by the agent, and `pgbackrest restore` with recovery alone, by turns")
-        sized(cluster, report, name, rounds)
-    title("Broken off when the cluster was stopped; undone")
-    report.add("rollback_s", [cluster.broken_off() for _ in until(2)], "s", digits=1)
-    undone = [cluster.undo() for _ in until(2)]
-    report.add("undo_s", [first for first, _ in undone], "s", digits=1)
-    report.add("undo_outage_s", [outage for _, outage in undone], "s", digits=1)
+        by_turns(cluster, report, name, rounds)
+        title("Its agent killed when the cluster was stopped")
+        report.add(f"rollback_s{name}", [cluster.broken_off()], "s", digits=1)
 
 
-def sized(cluster, report, name, rounds):
-    """Ratios are those of one round."""
+def by_turns(cluster, report, name, rounds):
+    """Ratios are those of one round. What the first round restored is undone."""
     ours, bare = [], []
     for number in rounds:
         steps = [lambda: ours.append(cluster.restore()), lambda: bare.append(cluster.bare())]
         for step in steps if number % 2 else reversed(steps):
             step()
+            if step is steps[0] and number == 0:
+                undone = cluster.undo()
     pairs = [(run["first_write"], by_hand["first_write"]) for run, by_hand in zip(ours, bare)]
     report.add(f"restore_first_write_ratio{name}", [a / b for a, b in pairs], "x", None if name else 1.15)
     report.add(f"restore_beyond_bare_s{name}", [a - b for a, b in pairs], "s", digits=1)
@@ -294,3 +307,5 @@ def sized(cluster, report, name, rounds):
         report.add(f"restore_{phase}_s{name}", [run["phases"][phase] for run in ours], "s", digits=1)
     for phase in ("fetch", "recover", "first_write"):
         report.add(f"restore_bare_{phase}_s{name}", [run[phase] for run in bare], "s", digits=1)
+    report.add(f"undo_s{name}", [undone["first_write"]], "s", digits=1)
+    report.add(f"undo_outage_s{name}", [undone["outage"]], "s", 15, digits=1)

@@ -10,7 +10,8 @@ PACE = 0.025
 # Of one row, and of one attempt to connect.
 PATIENCE = 2
 
-ROW = "INSERT INTO written VALUES (%d) RETURNING ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int;\n"
+TIMELINE = "('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int"
+ROW = f"INSERT INTO written VALUES (%d) RETURNING {TIMELINE};\n"
 
 
 class Writer(threading.Thread):
@@ -40,8 +41,8 @@ class Writer(threading.Thread):
             self.end(session)
 
     def connect(self):
-        pipe = subprocess.PIPE
-        return subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=self.env)
+        pipe, none = subprocess.PIPE, subprocess.DEVNULL
+        return subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=none, text=True, env=self.env)
 
     def ask(self, session, statement):
         try:
