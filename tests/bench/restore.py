@@ -232,12 +232,12 @@ class Restored(Cluster):
         self.writer.forget()
         wait_for("a row", 10, lambda: self.writer.accepted)
         with self.action("restore", f"backup-id={self.backup_id}") as (run, said):
-            wait_for("the cluster stops", 300, lambda: self.state() == "stopping")
+            wait_for("the cluster stops", 300, lambda: self.state() == "stopping" or run.poll() is not None)
             agent = self.agent()
             # No pause between looks: it may last for milliseconds.
-            while (state := self.state()) != "switching":
-                if state != "stopping":
-                    raise SystemExit(f"it is {state}: " + "".join(line for _, line in said))
+            while self.state() != "switching":
+                if run.poll() is not None:
+                    raise SystemExit("it was not broken off: " + "".join(line for _, line in said))
             os.kill(agent, signal.SIGKILL)
             killed = time.monotonic()
         acknowledged = self.writer.rows()
@@ -286,6 +286,8 @@ def restores(model, report, home, title, sizes):
         by_turns(cluster, report, name, rounds)
         title("Its agent killed when the cluster was stopped")
         report.add(f"rollback_s{name}", [cluster.broken_off()], "s", digits=1)
+    cluster.writer.stopped.set()
+    cluster.writer.join()
 
 
 def by_turns(cluster, report, name, rounds):
