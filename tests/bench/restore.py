@@ -33,8 +33,9 @@ class Restored(Cluster):
         self.juju("add-model", MODEL)
         self.juju("model-config", "update-status-hook-interval=5s")
         self.juju("deploy", self.charms / "object-storage", "object-storage", "--config", "bucket=backups")
-        # Old data goes with the next hook: that is ours, and before it an undo finds it.
-        self.juju("deploy", self.charms / APP, APP, "-n", "3", "--config", "keep-old-data=0")
+        # Old data goes with the next hook, which is ours; until then an undo finds it. No backup begins by itself.
+        options = ["--config", "keep-old-data=0", "--config", "backup-after-restore=false"]
+        self.juju("deploy", self.charms / APP, APP, "-n", "3", *options)
         self.juju("integrate", f"{APP}:s3-parameters", "object-storage:s3-credentials")
         ready = lambda: all(self.knows(unit)["repository_ready"] for unit in self.units())
         self.until("the cluster is up", lambda: self.settled() and ready())
@@ -186,7 +187,8 @@ class Restored(Cluster):
             "pgbackrest", f"--config={storage}/etc/pgbackrest.conf", f"--stanza={self.stanza()}", f"--pg1-path={data}",
             # A restore empties the spool; the agent uses as many processes.
             f"--lock-path={own}", f"--spool-path={own}", f"--process-max={os.cpu_count()}", f"--set={self.label}",
-            "--type=immediate", "--target-action=promote", "--recovery-option=recovery_target_timeline=current", "restore",
+            "--type=immediate", "--target-action=promote", "--recovery-option=recovery_target_timeline=current",
+            "restore",
         ]  # fmt: skip
         server = ["postgres", "-D", data, "-p", "5432"]
         for setting in (
@@ -227,7 +229,7 @@ class Restored(Cluster):
         return {"first_write": first - begun, "outage": self.writer.longest(begun)}
 
     def broken_off(self):
-        """From the death of the agent in the middle of the switch until the old data takes a row; all of it is there."""
+        """From the agent's death in the middle of the switch until the old data takes a row; all of it is there."""
         self.quiet()
         self.writer.forget()
         wait_for("a row", 10, lambda: self.writer.accepted)
