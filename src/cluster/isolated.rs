@@ -69,7 +69,8 @@ impl Isolated {
             // Nothing of a try that may fail reaches the archive; what is
             // pending is archived after the cluster has adopted the data.
             ("archive_mode", "on".to_owned()),
-            ("archive_command", "/bin/false".to_owned()),
+            // Empty, not a failing one: that is tried three times, a second apart, before the server ends.
+            ("archive_command", String::new()),
             ("primary_conninfo", String::new()),
             ("primary_slot_name", String::new()),
             ("synchronous_standby_names", String::new()),

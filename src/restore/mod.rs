@@ -7,7 +7,7 @@ pub mod places;
 mod record;
 mod state;
 
-pub use order::{Order, Part, PartRecord, Stage, StageName, Task, first_back, task};
+pub use order::{Order, Part, PartRecord, Stage, StageName, Task, first_back, newest_of_the_dead, task};
 pub use places::{Move, Place, Places};
 pub use record::Record;
 pub use state::{AfterCrash, Event, IllegalStep, State};

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::Timeline;
+use crate::model::{Lsn, Timeline};
 
 /// What all units are to do now. The one truth of whether a restore is
 /// committed ([`Stage::Join`]) or taken back ([`Stage::PutBack`]).
@@ -102,10 +102,13 @@ pub struct Part {
     pub unit: String,
     pub stage: StageName,
     pub was_primary: bool,
-    /// Of the primary: where its WAL ended.
+    /// Its database does not answer.
+    #[serde(default)]
+    pub was_down: bool,
+    /// Of the primary: where its WAL ended; of a database that is down: its last checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shut_down_at: Option<String>,
-    /// Of the primary: the timeline that it is on.
+    /// Of these: the timeline that it is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeline: Option<Timeline>,
     /// Its old data has everything that the primary's had.
@@ -208,6 +211,16 @@ pub fn first_back(order: &Order, parts: &[Part], is_there: impl Fn(&str) -> bool
     of_this.filter(|part| part.whole && is_there(&part.unit)).map(|part| part.unit.clone()).next()
 }
 
+/// Of a cluster whose database runs nowhere the unit with the newest data, by the control
+/// files, stands for the primary. None while the database of one of them runs.
+pub fn newest_of_the_dead(parts: &[Part]) -> Option<String> {
+    if parts.iter().any(|part| !part.was_down) {
+        return None;
+    }
+    let at = |part: &&Part| (part.timeline, part.shut_down_at.as_ref().and_then(|at| at.parse::<Lsn>().ok()));
+    parts.iter().max_by_key(at).map(|part| part.unit.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,6 +309,7 @@ mod tests {
             unit: unit.into(),
             stage: StageName::StopReplicas,
             was_primary: false,
+            was_down: false,
             shut_down_at: None,
             timeline: None,
             whole,
@@ -308,6 +322,27 @@ mod tests {
         assert_eq!(first_back(&order, &parts, |unit| unit == "postgresql/0"), None);
         let other = Order { id: "b".into(), ..order };
         assert_eq!(first_back(&other, &parts, |unit| unit != "postgresql/1"), None);
+    }
+
+    #[test]
+    fn where_no_database_runs_the_newest_data_stands_for_the_primarys() {
+        let down = |unit: &str, timeline, at: &str| Part {
+            id: "a".into(),
+            unit: unit.into(),
+            stage: StageName::Seal,
+            was_primary: false,
+            was_down: true,
+            shut_down_at: Some(at.to_owned()),
+            timeline: Some(Timeline(timeline)),
+            whole: false,
+            failed: None,
+        };
+        let parts =
+            [down("postgresql/0", 9, "1/0"), down("postgresql/1", 10, "0/A0"), down("postgresql/2", 10, "0/B0")];
+        assert_eq!(newest_of_the_dead(&parts).as_deref(), Some("postgresql/2"));
+        let runs = Part { was_down: false, ..parts[0].clone() };
+        assert_eq!(newest_of_the_dead(&[runs, parts[1].clone()]), None, "one may have newer rows");
+        assert_eq!(newest_of_the_dead(&[]), None);
     }
 
     #[test]

@@ -33,8 +33,9 @@ pub fn followed(world: &'static World) {
     world.leads(&world.primary());
     let (id, rows) = world.backup();
     world.rows_come(20);
-    world.slow(300_000);
     let said = world.restore(&id);
+    // It lasts until we have seen it.
+    world.slow(60_000);
     assert!(said.get("next").starts_with("a full backup begins by itself"), "{said:?}");
     world.rows_come(10);
     world.went_back(&rows);

@@ -10,7 +10,7 @@ use super::part;
 use crate::actions::Progress;
 use crate::agent::{Agent, HeldClaim, RestoreKeys, STORE_PATIENCE, Told};
 use crate::model::{AgentError, Timeline};
-use crate::restore::{Order, Part, Record, Stage, first_back};
+use crate::restore::{Order, Part, Record, Stage, first_back, newest_of_the_dead};
 
 /// How long the others may take to hear of a stage and to do it.
 const HEAR: Duration = Duration::from_secs(45);
@@ -154,9 +154,15 @@ impl Orders {
     /// The primary archives its last WAL. It is also the question who it is.
     pub async fn seal(&mut self, agent: &mut Agent) -> Result<OfPrimary, AgentError> {
         let parts = self.stage(agent, Stage::Seal, SEAL).await?;
-        let primary = parts.into_iter().find(|part| part.was_primary);
-        let primary =
-            primary.ok_or_else(|| AgentError::fault("looking for the primary", "no unit has it".to_owned()))?;
+        let dead = newest_of_the_dead(&parts);
+        let primary = parts.into_iter().find(|part| part.was_primary || Some(&part.unit) == dead.as_ref());
+        let none = || {
+            AgentError::refused(
+                "Unit cannot restore backup as no unit is the primary, and databases run as replicas",
+                "Patroni makes one the primary when it can: juju status; patronictl list",
+            )
+        };
+        let primary = primary.ok_or_else(none)?;
         let timeline = primary.timeline.ok_or_else(|| AgentError::Bug("a primary without a timeline".to_owned()))?;
         self.order.primary = Some(primary.unit);
         Ok(OfPrimary { timeline })

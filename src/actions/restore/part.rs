@@ -49,6 +49,7 @@ pub(super) async fn perform(agent: &mut Agent, order: &Order) -> Result<Part, Ag
         unit: agent.unit.to_string(),
         stage: record.stage,
         was_primary: record.was_primary,
+        was_down: record.was_down,
         shut_down_at: said.shut_down_at.map(|lsn| lsn.to_string()),
         timeline: said.timeline,
         whole: record.whole,
@@ -66,7 +67,11 @@ struct Said {
 async fn do_it(agent: &mut Agent, order: &Order, record: &mut PartRecord) -> Result<Said, AgentError> {
     match &order.stage {
         Stage::Seal => return seal(agent, record).await,
-        Stage::Hold => hold(agent, record).await?,
+        Stage::Hold => {
+            // Of several that are all down this one stands for the primary.
+            record.was_primary |= record.was_down && order.primary.as_deref() == Some(&agent.unit.to_string());
+            hold(agent, record).await?;
+        }
         Stage::StopPrimary if record.was_primary => return stop_primary(agent, record).await,
         Stage::StopReplicas { shut_down_at } if !record.was_primary => {
             stop_replica(agent, record, shut_down_at).await?;
@@ -74,7 +79,7 @@ async fn do_it(agent: &mut Agent, order: &Order, record: &mut PartRecord) -> Res
         Stage::StopPrimary | Stage::StopReplicas { .. } => (),
         Stage::Aside => aside(agent, order).await?,
         Stage::Join => join(agent, order).await?,
-        Stage::PutBack { first, .. } => put_back(agent, order, first).await?,
+        Stage::PutBack { first, .. } => put_back(agent, order, first, record.was_down).await?,
     }
     Ok(Said::default())
 }
@@ -82,13 +87,18 @@ async fn do_it(agent: &mut Agent, order: &Order, record: &mut PartRecord) -> Res
 /// Nothing that was committed until now is only on this disk. The rest is in
 /// the old data, which is kept.
 async fn seal(agent: &Agent, record: &mut PartRecord) -> Result<Said, AgentError> {
-    if !agent.has_company() && is_down(agent).await {
-        // The only unit may be restored because its database does not start: what it had
-        // not archived is in the old data alone.
-        (record.was_primary, record.was_down) = (true, true);
-        return Ok(Said { timeline: Some(timeline_on_disk(agent).await), ..Said::default() });
-    }
     record.was_primary = agent.member.patroni_runs().await && agent.patroni()?.is_primary().await;
+    // A cluster may be restored because its database starts nowhere: what it had not archived is in
+    // the old data alone.
+    record.was_down = is_down(agent).await;
+    if record.was_down {
+        record.was_primary |= !agent.has_company();
+        let data = control_data(agent).await.ok();
+        return Ok(Said {
+            timeline: Some(data.as_ref().map_or(Timeline(0), |data| data.timeline)),
+            shut_down_at: data.map(|data| data.checkpoint),
+        });
+    }
     if !record.was_primary {
         return Ok(Said::default());
     }
@@ -189,7 +199,7 @@ async fn join(agent: &Agent, order: &Order) -> Result<(), AgentError> {
 }
 
 /// What may have to be undone hangs on how far this unit had come.
-async fn put_back(agent: &Agent, order: &Order, first: &str) -> Result<(), AgentError> {
+async fn put_back(agent: &Agent, order: &Order, first: &str, was_down: bool) -> Result<(), AgentError> {
     let folders = Folders::of_order(agent, order);
     if folders.places().aside {
         // Gracefully: a restored primary gives its lock back.
@@ -202,14 +212,14 @@ async fn put_back(agent: &Agent, order: &Order, first: &str) -> Result<(), Agent
         return Ok(());
     }
     if first == agent.unit.to_string() {
-        start_first(agent, order).await
+        start_first(agent, order, was_down).await
     } else {
         start_after(agent, order, first).await
     }
 }
 
 /// Nobody else runs yet: what etcd knows is of the restored cluster, and goes.
-async fn start_first(agent: &Agent, order: &Order) -> Result<(), AgentError> {
+async fn start_first(agent: &Agent, order: &Order, was_down: bool) -> Result<(), AgentError> {
     let failed = |error| AgentError::fault("starting the old cluster", error);
     let etcd = etcd_up(agent).await?;
     let ours = agent.member.name.clone();
@@ -224,7 +234,8 @@ async fn start_first(agent: &Agent, order: &Order) -> Result<(), AgentError> {
     forgotten.map_err(|error| AgentError::fault("Failed to remove previous cluster information", error))?;
     agent.write_patroni_conf(&agent.archiving())?;
     agent.member.start_patroni().await.map_err(failed)?;
-    has_a_primary(agent, &etcd).await
+    // What did not start before is as it was when Patroni tries again.
+    if was_down { Ok(()) } else { has_a_primary(agent, &etcd).await }
 }
 
 /// This member, or another whose data is as whole.
