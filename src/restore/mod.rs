@@ -5,9 +5,14 @@
 mod order;
 pub mod places;
 mod record;
+#[cfg(test)]
+mod simulation;
 mod state;
 
-pub use order::{Order, Part, PartRecord, Stage, StageName, Task, first_back, newest_of_the_dead, task};
+pub use order::{
+    Found, Order, Part, PartRecord, Stage, StageName, Task, Verdict, after_driver, first_back, found,
+    newest_of_the_dead, task, the_primary,
+};
 pub use places::{Move, Place, Places};
 pub use record::Record;
 pub use state::{AfterCrash, Event, IllegalStep, State};

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::state::State;
 use crate::model::{Lsn, Timeline};
 
 /// What all units are to do now. The one truth of whether a restore is
@@ -29,6 +30,9 @@ pub struct Order {
     /// The unit whose PostgreSQL was the primary, as soon as it has said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<String>,
+    /// In [`Stage::Aside`]: the old cluster is forgotten. Whoever holds Patroni's lock from now on has the restored data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopts: bool,
     #[serde(flatten)]
     pub stage: Stage,
 }
@@ -181,9 +185,9 @@ pub enum Task {
     Wait,
 }
 
-/// `record` is that of the newest restore this unit took part in. What is known
-/// of the order decides; no order, and a part that is not over: nothing starts.
-pub fn task(unit: &str, order: Option<&Order>, record: Option<&PartRecord>) -> Task {
+/// `record` is that of the newest restore this unit took part in, `answers` what all units
+/// said last. What is known of the order decides; no order, and a part that is not over: nothing starts.
+pub fn task(unit: &str, order: Option<&Order>, record: Option<&PartRecord>, answers: &[Part]) -> Task {
     let open = record.is_some_and(|record| !record.is_over());
     let Some(order) = order else { return if open { Task::Wait } else { Task::Nothing } };
     if !order.units.contains(unit) {
@@ -194,10 +198,18 @@ pub fn task(unit: &str, order: Option<&Order>, record: Option<&PartRecord>) -> T
         // cost its data. Once a later one is committed, whatever it has goes aside.
         return if open && order.stage != Stage::Join { Task::Wait } else { Task::Do };
     };
-    if record.stage != order.stage.name() || !record.done {
+    // Done, and broken off before it was said: others wait for it. Each stage can be done again.
+    let is_said = answers.iter().any(|part| part.unit == unit && part.answers(order) && part.failed.is_none());
+    if record.stage != order.stage.name() || !record.done || !is_said {
         return Task::Do;
     }
     if order.stage.is_open() { Task::Stay } else { Task::Nothing }
+}
+
+/// Who has said that it is the primary. Nobody, when two have: it changed while they were asked.
+pub fn the_primary(parts: &[Part]) -> Option<&Part> {
+    let mut primaries = parts.iter().filter(|part| part.was_primary);
+    primaries.next().filter(|_| primaries.next().is_none())
 }
 
 /// Whose data comes back first: the primary's while its unit is there, else
@@ -221,6 +233,42 @@ pub fn newest_of_the_dead(parts: &[Part]) -> Option<String> {
     parts.iter().max_by_key(at).map(|part| part.unit.clone())
 }
 
+/// How a restore ends whose driver is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Commit,
+    PutBack,
+}
+
+/// It is committed when the restored cluster serves: `leads` is the unit that holds Patroni's lock. Before the
+/// old cluster was forgotten that may be the lock of the old one, which nobody keeps.
+pub fn after_driver(order: &Order, leads: Option<&str>) -> Verdict {
+    match order.stage {
+        Stage::Aside if order.adopts && leads == Some(&order.driver) => Verdict::Commit,
+        _ => Verdict::PutBack,
+    }
+}
+
+/// What a unit does that finds a restore of its own, and nobody at work at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// All have heard of the commit.
+    Commit,
+    /// Patroni outlived the agent: going back would lose what clients wrote.
+    CommitIfItServes,
+    TakeBack,
+}
+
+/// The order of this restore decides. `None`: nothing was told, as ever in a cluster of one.
+pub fn found(state: &State, told: Option<&Order>) -> Found {
+    match told.map(|order| &order.stage) {
+        _ if *state != State::Adopting => Found::TakeBack,
+        Some(Stage::Join) => Found::Commit,
+        Some(stage) if stage.is_open() => Found::CommitIfItServes,
+        _ => Found::TakeBack,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,12 +282,27 @@ mod tests {
             driver: "postgresql/0".into(),
             units: ["postgresql/0", "postgresql/1", "postgresql/2"].map(str::to_owned).into(),
             primary: Some("postgresql/1".into()),
+            adopts: false,
             stage,
         }
     }
 
     fn record(id: &str, stage: StageName, done: bool) -> PartRecord {
         PartRecord { stage, done, ..PartRecord::begin(&order(id, Stage::Seal)) }
+    }
+
+    fn answer(order: &Order, unit: &str) -> Part {
+        Part {
+            id: order.id.clone(),
+            unit: unit.into(),
+            stage: order.stage.name(),
+            was_primary: false,
+            was_down: false,
+            shut_down_at: None,
+            timeline: None,
+            whole: false,
+            failed: None,
+        }
     }
 
     fn back() -> Stage {
@@ -291,32 +354,36 @@ mod tests {
             (Some(order("b", Stage::Join)),   Some(record("a", S::Aside, true)), Task::Do),
         ];
         for (order, record, want) in table {
-            assert_eq!(task("postgresql/2", order.as_ref(), record.as_ref()), want, "{order:?} {record:?}");
+            let said = order.iter().map(|order| answer(order, "postgresql/2")).collect::<Vec<_>>();
+            assert_eq!(task("postgresql/2", order.as_ref(), record.as_ref(), &said), want, "{order:?} {record:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_done_and_was_not_said_is_done_again() {
+        for (stage, name) in
+            [(Stage::Join, StageName::Join), (back(), StageName::PutBack), (Stage::Hold, StageName::Hold)]
+        {
+            let (order, done) = (order("a", stage), record("a", name, true));
+            let failed = Part { failed: Some("x".into()), ..answer(&order, "postgresql/2") };
+            for answers in [vec![], vec![answer(&order, "postgresql/1")], vec![failed]] {
+                assert_eq!(task("postgresql/2", Some(&order), Some(&done), &answers), Task::Do, "{answers:?}");
+            }
         }
     }
 
     #[test]
     fn a_unit_that_came_later_has_nothing_to_do_with_it() {
         for stage in [Stage::Join, back(), Stage::Aside] {
-            assert_eq!(task("postgresql/3", Some(&order("a", stage)), None), Task::Nothing);
+            assert_eq!(task("postgresql/3", Some(&order("a", stage)), None, &[]), Task::Nothing);
         }
     }
 
     #[test]
     fn the_old_primary_comes_back_first_else_one_that_had_everything() {
-        let part = |unit: &str, whole| Part {
-            id: "a".into(),
-            unit: unit.into(),
-            stage: StageName::StopReplicas,
-            was_primary: false,
-            was_down: false,
-            shut_down_at: None,
-            timeline: None,
-            whole,
-            failed: None,
-        };
-        let parts = [part("postgresql/0", false), part("postgresql/2", true)];
         let order = order("a", Stage::Aside);
+        let part = |unit: &str, whole| Part { stage: StageName::StopReplicas, whole, ..answer(&order, unit) };
+        let parts = [part("postgresql/0", false), part("postgresql/2", true)];
         assert_eq!(first_back(&order, &parts, |_| true).as_deref(), Some("postgresql/1"));
         assert_eq!(first_back(&order, &parts, |unit| unit != "postgresql/1").as_deref(), Some("postgresql/2"));
         assert_eq!(first_back(&order, &parts, |unit| unit == "postgresql/0"), None);
@@ -343,6 +410,17 @@ mod tests {
         let runs = Part { was_down: false, ..parts[0].clone() };
         assert_eq!(newest_of_the_dead(&[runs, parts[1].clone()]), None, "one may have newer rows");
         assert_eq!(newest_of_the_dead(&[]), None);
+    }
+
+    #[test]
+    fn a_primary_that_changed_meanwhile_is_none() {
+        let order = order("a", Stage::Seal);
+        let part = |unit: &str, was_primary| Part { was_primary, ..answer(&order, unit) };
+        let parts = |one, other| [part("postgresql/0", one), part("postgresql/1", other)];
+        let primary = |parts: &[Part]| the_primary(parts).map(|part| part.unit.clone());
+        assert_eq!(primary(&parts(false, true)).as_deref(), Some("postgresql/1"));
+        assert_eq!(primary(&parts(false, false)), None);
+        assert_eq!(primary(&parts(true, true)), None);
     }
 
     #[test]

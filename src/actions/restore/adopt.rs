@@ -25,12 +25,16 @@ pub(super) fn is_older(cluster: Timeline, restored: Timeline) -> Result<(), Agen
     Err(AgentError::fault("comparing timelines", why))
 }
 
+/// The lock of the old primary may not have run out, though its Patroni was killed.
+pub(super) async fn forget_old(agent: &Agent) -> Result<(), AgentError> {
+    let etcd = part::etcd_up(agent).await?;
+    let forgotten = agent.member.forget_cluster(&etcd, &agent.unit.application).await;
+    forgotten.map_err(|error| AgentError::fault("Failed to remove previous cluster information", error))
+}
+
 /// Nothing is archived until the restored cluster is proven to take writes: a
 /// rollback would otherwise meet histories of a timeline that never was.
 pub(super) async fn adopt(agent: &Agent) -> Result<(), AgentError> {
-    let etcd = part::etcd_up(agent).await?;
-    let forgotten = agent.member.forget_cluster(&etcd, &agent.unit.application).await;
-    forgotten.map_err(|error| AgentError::fault("Failed to remove previous cluster information", error))?;
     agent.write_patroni_conf(&Archiving::Hold)?;
     agent.member.start_patroni().await.map_err(|error| AgentError::fault("starting the member", error))?;
     part::becomes_primary(agent).await?;

@@ -7,7 +7,7 @@ use super::{orders, part, part_file};
 use crate::agent::{Agent, RestoreKeys, Told};
 use crate::model::{AgentError, error_chain};
 use crate::policy::status::{Condition, maintenance, waiting};
-use crate::restore::{PartRecord, Stage, Task, task};
+use crate::restore::{PartRecord, Task, Verdict, after_driver, task};
 
 /// Somebody waits for it as long.
 const SEAL: Duration = Duration::from_secs(85);
@@ -22,7 +22,8 @@ pub(super) fn is_open(agent: &Agent) -> Result<bool, AgentError> {
 pub async fn due(agent: &Agent, keys: &RestoreKeys) -> Result<(Task, Option<Told>), AgentError> {
     let told = keys.order().await?;
     let record = part_file::newest(agent)?;
-    let to_do = task(&agent.unit.to_string(), told.as_ref().map(|told| &told.order), record.as_ref());
+    let answers = if told.is_some() { keys.parts().await? } else { Vec::new() };
+    let to_do = task(&agent.unit.to_string(), told.as_ref().map(|told| &told.order), record.as_ref(), &answers);
     Ok((to_do, told))
 }
 
@@ -78,10 +79,12 @@ pub async fn seal_if_asked(agent: &Agent, keys: &RestoreKeys) -> Result<(), Agen
 /// A driver that is gone: its restore is committed when the restored cluster
 /// serves, else it is taken back. `why` is for whoever asks later.
 pub async fn take_over(agent: &mut Agent, keys: &RestoreKeys, told: Told) -> Result<(), AgentError> {
-    let driver = told.order.driver.replace('/', "-");
-    if told.order.stage == Stage::Aside && keys.leader().await?.is_some_and(|leader| leader == driver) {
-        return orders::commit_for(agent, told).await;
+    let leads = keys.leader().await?.and_then(|member| orders::unit_of(&member));
+    match after_driver(&told.order, leads.as_deref()) {
+        Verdict::Commit => orders::commit_for(agent, told).await,
+        Verdict::PutBack => {
+            let why = format!("{}, which restored, is gone", told.order.driver);
+            orders::take_over(agent, told, &why).await
+        }
     }
-    let why = format!("{}, which restored, is gone", told.order.driver);
-    orders::take_over(agent, told, &why).await
 }

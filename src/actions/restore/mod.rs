@@ -213,8 +213,10 @@ async fn drive(agent: &mut Agent, progress: &Progress, record: Record, what: Wha
             Ok(Ended::Done { record: journal.record, behind })
         }
         Err(error) => {
+            // The claim is kept meanwhile: no other unit decides how it ends.
+            let error = give_up(agent, progress, &mut journal, error).await;
             orders.end().await;
-            Err(give_up(agent, progress, &mut journal, error).await)
+            Err(error)
         }
     }
 }
@@ -293,6 +295,8 @@ async fn switch(
     adopt::take_place(agent, &journal.record)?;
     journal.step(Event::Switched)?;
     orders.is_ours_still().await?;
+    adopt::forget_old(agent).await?;
+    orders.adopts().await?;
     adopt::adopt(agent).await?;
     orders.commit(agent).await?;
     journal.step(Event::Adopted)?;

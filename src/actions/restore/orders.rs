@@ -10,7 +10,7 @@ use super::part;
 use crate::actions::Progress;
 use crate::agent::{Agent, HeldClaim, RestoreKeys, STORE_PATIENCE, Told};
 use crate::model::{AgentError, Timeline};
-use crate::restore::{Order, Part, Record, Stage, first_back, newest_of_the_dead};
+use crate::restore::{Order, Part, Record, Stage, first_back, newest_of_the_dead, the_primary};
 
 /// How long the others may take to hear of a stage and to do it.
 const HEAR: Duration = Duration::from_secs(45);
@@ -155,14 +155,14 @@ impl Orders {
     pub async fn seal(&mut self, agent: &mut Agent) -> Result<OfPrimary, AgentError> {
         let parts = self.stage(agent, Stage::Seal, SEAL).await?;
         let dead = newest_of_the_dead(&parts);
-        let primary = parts.into_iter().find(|part| part.was_primary || Some(&part.unit) == dead.as_ref());
+        let dead = || parts.iter().find(|part| Some(&part.unit) == dead.as_ref());
         let none = || {
             AgentError::refused(
-                "Unit cannot restore backup as no unit is the primary, and databases run as replicas",
+                "Unit cannot restore backup as no unit is the primary, or it changed while they were asked",
                 "Patroni makes one the primary when it can: juju status; patronictl list",
             )
         };
-        let primary = primary.ok_or_else(none)?;
+        let primary = the_primary(&parts).or_else(dead).cloned().ok_or_else(none)?;
         let timeline = primary.timeline.ok_or_else(|| AgentError::Bug("a primary without a timeline".to_owned()))?;
         self.order.primary = Some(primary.unit);
         Ok(OfPrimary { timeline })
@@ -194,6 +194,17 @@ impl Orders {
         Err(AgentError::fault("going on with the restore", "another unit has taken over".to_owned()))
     }
 
+    /// The old cluster is forgotten: who leads from now on has the restored data.
+    pub async fn adopts(&mut self) -> Result<(), AgentError> {
+        self.order.adopts = true;
+        self.tell(Stage::Aside).await
+    }
+
+    /// Another unit may have told of the commit.
+    pub fn is_committed(&self) -> bool {
+        self.order.stage == Stage::Join
+    }
+
     /// The commit: from here on nobody goes back.
     pub async fn commit(&mut self, agent: &mut Agent) -> Result<(), AgentError> {
         self.tell(Stage::Join).await?;
@@ -201,7 +212,7 @@ impl Orders {
     }
 
     /// The order says so before anything moves; what was told already stays.
-    async fn take_back(&mut self, agent: &mut Agent, why: &str) -> Result<(), AgentError> {
+    pub async fn take_back(&mut self, agent: &mut Agent, why: &str) -> Result<(), AgentError> {
         let told = match &self.order.stage {
             Stage::Join => return Err(AgentError::Bug("a restore that is committed is not taken back".to_owned())),
             Stage::PutBack { first, .. } if self.is_there(agent, first).await? => Some(first.clone()),
@@ -324,7 +335,7 @@ async fn listening(keys: &RestoreKeys, order: &Order, agent: &Agent) -> Result<B
 }
 
 /// Members are named after their units.
-fn unit_of(member: &str) -> Option<String> {
+pub(super) fn unit_of(member: &str) -> Option<String> {
     member.rsplit_once('-').map(|(application, number)| format!("{application}/{number}"))
 }
 
@@ -338,6 +349,7 @@ fn order_of(agent: &Agent, record: &Record) -> Order {
         driver: agent.unit.to_string(),
         units: std::iter::once(agent.unit.to_string()).chain(others).collect(),
         primary: None,
+        adopts: false,
         stage: Stage::Seal,
     }
 }
@@ -349,23 +361,19 @@ async fn streaming(agent: &Agent) -> Vec<String> {
     names.iter().filter_map(|name| unit_of(name)).collect()
 }
 
-/// Takes this unit's restore back, as far as it had come.
-pub(super) async fn take_back(agent: &mut Agent, record: &Record, why: &str) -> Result<(), AgentError> {
-    let told = match agent.has_company() {
-        true => agent.restore_keys()?.patient().order().await?.filter(|told| told.order.id == record.id),
-        false => None,
-    };
-    let order = told.as_ref().map_or_else(|| order_of(agent, record), |told| told.order.clone());
-    take_back_order(agent, order, told, why).await
+/// The claim of a restore of this unit that did not end well: nobody else commits it or takes it back meanwhile.
+pub(super) async fn of_own(agent: &Agent, record: &Record) -> Result<Orders, AgentError> {
+    let mut orders = Orders::begin(agent, record).await?;
+    let told = orders.shared.as_ref().and_then(|shared| shared.told.as_ref()).map(|told| told.order.clone());
+    if let Some(order) = told.filter(|order| order.id == record.id) {
+        orders.order = order;
+    }
+    Ok(orders)
 }
 
 /// Takes a restore back whose driver is gone.
 pub(super) async fn take_over(agent: &mut Agent, told: Told, why: &str) -> Result<(), AgentError> {
-    take_back_order(agent, told.order.clone(), Some(told), why).await
-}
-
-async fn take_back_order(agent: &mut Agent, order: Order, told: Option<Told>, why: &str) -> Result<(), AgentError> {
-    let mut orders = Orders::claim(agent, order, told).await?;
+    let mut orders = Orders::claim(agent, told.order.clone(), Some(told)).await?;
     let outcome = orders.take_back(agent, why).await;
     orders.end().await;
     outcome

@@ -15,6 +15,8 @@ use crate::sys::clock;
 
 /// How long the repository may take for the last segment.
 const SEAL: Duration = Duration::from_secs(90);
+/// Shorter than the driver waits for the stage.
+const OTHERS_HOLD: Duration = Duration::from_secs(40);
 /// What the primary sent last is on its way.
 const RECEIVE: Duration = Duration::from_secs(10);
 /// PostgreSQL may have to replay what its last shutdown left.
@@ -70,7 +72,7 @@ async fn do_it(agent: &mut Agent, order: &Order, record: &mut PartRecord) -> Res
         Stage::Hold => {
             // Of several that are all down this one stands for the primary.
             record.was_primary |= record.was_down && order.primary.as_deref() == Some(&agent.unit.to_string());
-            hold(agent, record).await?;
+            hold(agent, order, record).await?;
         }
         Stage::StopPrimary if record.was_primary => return stop_primary(agent, record).await,
         Stage::StopReplicas { shut_down_at } if !record.was_primary => {
@@ -127,9 +129,19 @@ async fn timeline_on_disk(agent: &Agent) -> Timeline {
     control_data(agent).await.map_or(Timeline(0), |data| data.timeline)
 }
 
-async fn hold(agent: &Agent, record: &PartRecord) -> Result<(), AgentError> {
+/// The primary is last: its lock keeps every Patroni that still runs from promoting another.
+async fn hold(agent: &Agent, order: &Order, record: &PartRecord) -> Result<(), AgentError> {
+    // While its Patroni still runs: one that was promoted meanwhile goes on as it is.
+    has_its_role(agent, record).await?;
+    if record.was_primary && agent.has_company() {
+        others_hold(agent, order).await?;
+    }
     let ended = agent.member.end_patroni_alone().await;
     ended.map_err(|error| AgentError::fault("holding failovers off", error))?;
+    has_its_role(agent, record).await
+}
+
+async fn has_its_role(agent: &Agent, record: &PartRecord) -> Result<(), AgentError> {
     let Ok(session) = agent.postgres().await else { return Ok(()) };
     let role = session.role().await.map_err(|error| AgentError::fault("asking for the role", error))?;
     match (role, record.was_primary) {
@@ -137,6 +149,23 @@ async fn hold(agent: &Agent, record: &PartRecord) -> Result<(), AgentError> {
             Err(AgentError::fault("holding failovers off", "the primary has changed meanwhile".to_owned()))
         }
         _ => Ok(()),
+    }
+}
+
+/// All whose service or Patroni has been heard of lately.
+async fn others_hold(agent: &Agent, order: &Order) -> Result<(), AgentError> {
+    let (keys, own, deadline) = (agent.restore_keys()?.patient(), agent.unit.to_string(), Instant::now() + OTHERS_HOLD);
+    loop {
+        let (parts, listeners, patronis) = (keys.parts().await?, keys.listeners().await?, keys.patronis().await?);
+        let is_there =
+            |unit: &String| listeners.iter().any(|one| one.unit == *unit) || patronis.contains(&unit.replace('/', "-"));
+        let holds = |unit: &String| parts.iter().any(|part| part.unit == *unit && part.answers(order));
+        let missing = order.units.iter().find(|unit| **unit != own && is_there(unit) && !holds(unit));
+        let Some(missing) = missing else { return Ok(()) };
+        if Instant::now() >= deadline {
+            return Err(AgentError::fault("holding failovers off", format!("{missing} did not answer")));
+        }
+        tokio::time::sleep(POLL).await;
     }
 }
 
@@ -158,7 +187,8 @@ async fn stop_primary(agent: &Agent, record: &mut PartRecord) -> Result<Said, Ag
 
 async fn stop_replica(agent: &Agent, record: &mut PartRecord, shut_down_at: &str) -> Result<(), AgentError> {
     let end: Lsn = shut_down_at.parse().map_err(|error| AgentError::fault("reading where the primary ended", error))?;
-    record.whole = has_received(agent, end).await;
+    // Asked again it is down, and has what it had.
+    record.whole = record.whole || has_received(agent, end).await;
     ensure_stopped(agent).await
 }
 
@@ -206,6 +236,7 @@ async fn put_back(agent: &Agent, order: &Order, first: &str, was_down: bool) -> 
         let stopped = agent.member.stop_patroni().await;
         stopped.map_err(|error| AgentError::fault("stopping the restored cluster", error))?;
         ensure_stopped(agent).await?;
+        is_out(agent).await?;
     }
     folders.carry_out("putting the old data back", &places::back(folders.places(), folders.is_undo()))?;
     if agent.member.patroni_runs().await {
@@ -218,15 +249,28 @@ async fn put_back(agent: &Agent, order: &Order, first: &str, was_down: bool) -> 
     }
 }
 
+/// Others need not wait until Patroni's word of this member has run out.
+async fn is_out(agent: &Agent) -> Result<(), AgentError> {
+    let key = format!("/service/{}/members/{}", agent.unit.application, agent.member.name);
+    let forgotten = etcd_up(agent).await?.delete(&key).await;
+    forgotten.map_err(|error| AgentError::fault("stopping the restored cluster", error))
+}
+
 /// Nobody else runs yet: what etcd knows is of the restored cluster, and goes.
 async fn start_first(agent: &Agent, order: &Order, was_down: bool) -> Result<(), AgentError> {
     let failed = |error| AgentError::fault("starting the old cluster", error);
     let etcd = etcd_up(agent).await?;
-    let ours = agent.member.name.clone();
-    if let Err(error) = leader(agent, &etcd, LEADER_GONE, |leader| leader.is_none_or(|leader| leader == ours)).await {
-        // Old data that follows the restored cluster would be rewound to it.
-        let driver = order.driver.replace('/', "-");
-        leader(agent, &etcd, Duration::ZERO, |leader| leader != Some(driver.as_str())).await.map_err(|_| error)?;
+    let (ours, deadline) = (agent.member.name.clone(), Instant::now() + LEADER_GONE);
+    // Old data that follows the restored cluster would be rewound to it.
+    while !driver_is_out(agent, order).await? {
+        if Instant::now() >= deadline {
+            let why = format!("{} has not given up the restored data yet", order.driver);
+            return Err(AgentError::fault("waiting for the member that is to lead", why));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    let left = deadline.saturating_duration_since(Instant::now());
+    if leader(agent, &etcd, left, |leader| leader.is_none_or(|leader| leader == ours)).await.is_err() {
         // The old cluster was never stopped, or came back without us.
         return start_patroni(agent).await;
     }
@@ -236,6 +280,20 @@ async fn start_first(agent: &Agent, order: &Order, was_down: bool) -> Result<(),
     agent.member.start_patroni().await.map_err(failed)?;
     // What did not start before is as it was when Patroni tries again.
     if was_down { Ok(()) } else { has_a_primary(agent, &etcd).await }
+}
+
+/// Nothing was started on the restored data, or the unit that restored says that its old data is
+/// back, or its Patroni has not been heard of lately.
+async fn driver_is_out(agent: &Agent, order: &Order) -> Result<bool, AgentError> {
+    if !order.adopts || order.driver == agent.unit.to_string() {
+        return Ok(true);
+    }
+    let keys = agent.restore_keys()?.patient();
+    let is_back = |part: &Part| part.unit == order.driver && part.answers(order) && part.failed.is_none();
+    if keys.parts().await?.iter().any(is_back) {
+        return Ok(true);
+    }
+    Ok(!keys.patronis().await?.contains(&order.driver.replace('/', "-")))
 }
 
 /// This member, or another whose data is as whole.

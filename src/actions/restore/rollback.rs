@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::folders::Folders;
 use super::journal::{self, Journal};
+use super::orders::Orders;
 use super::{adopt, orders, part, recover};
 use crate::agent::Agent;
 use crate::model::{AgentError, error_chain};
 use crate::repository;
-use crate::restore::{AfterCrash, Event, Record, Stage, State, places};
+use crate::restore::{AfterCrash, Event, Found, Record, State, found, places};
 
 /// A restored cluster that Patroni is starting may need a moment to promote.
 const SETTLE: Duration = Duration::from_secs(30);
@@ -36,27 +37,17 @@ async fn commit(agent: &mut Agent, journal: &mut Journal) -> Result<(), AgentErr
     adopt::archive_again(agent, &journal.record).await
 }
 
-/// The order says that it is committed, whatever became of this process.
-async fn was_committed(agent: &Agent, record: &Record) -> Result<bool, AgentError> {
-    if record.state != State::Adopting || !agent.has_company() {
-        return Ok(false);
-    }
-    part::etcd_up(agent).await?;
-    let told = agent.restore_keys()?.patient().order().await?;
-    Ok(told.is_some_and(|told| told.order.id == record.id && told.order.stage == Stage::Join))
-}
-
-/// The order decides. While it is open, a restored cluster that serves is
-/// committed: Patroni outlived the agent, and going back would lose what clients wrote.
+/// While the order is open, a restored cluster that serves is committed: Patroni outlived
+/// the agent, and going back would lose what clients wrote.
 async fn is_committed(agent: &mut Agent, record: &Record) -> Result<bool, AgentError> {
     if !agent.has_company() {
         return Ok(serves(agent).await);
     }
     part::etcd_up(agent).await?;
     let told = agent.restore_keys()?.patient().order().await?.filter(|told| told.order.id == record.id);
-    match told {
-        Some(told) if told.order.stage == Stage::Join => Ok(true),
-        Some(told) if told.order.stage.is_open() && serves(agent).await => {
+    match (found(&record.state, told.as_ref().map(|told| &told.order)), told) {
+        (Found::Commit, _) => Ok(true),
+        (Found::CommitIfItServes, Some(told)) if serves(agent).await => {
             orders::commit_for(agent, told).await.map(|()| true)
         }
         _ => Ok(false),
@@ -74,23 +65,31 @@ async fn serves(agent: &Agent) -> bool {
 
 /// It is committed all the same when the others know of the commit.
 pub(super) async fn roll_back(agent: &mut Agent, journal: &mut Journal, why: &str) -> Result<(), AgentError> {
-    if was_committed(agent, &journal.record).await? {
-        return commit(agent, journal).await;
-    }
     match journal.record.state.after_crash() {
         // What was held and does not go on stays held: a person decides.
         AfterCrash::Nothing => Ok(()),
         AfterCrash::DropCopy => drop(agent, journal, why).await,
         AfterCrash::PutBack => {
-            if !matches!(journal.record.state, State::RollingBack { .. }) {
-                journal.step(Event::Failed { why: why.to_owned() })?;
-            }
             part::etcd_up(agent).await?;
-            orders::take_back(agent, &journal.record, why).await?;
-            drop_copy(agent, &journal.record).await?;
-            journal.step(Event::PutBack)
+            // Claimed first: from then on nobody else commits it.
+            let mut orders = orders::of_own(agent, &journal.record).await?;
+            let settled = take_back(agent, journal, &mut orders, why).await;
+            orders.end().await;
+            settled
         }
     }
+}
+
+async fn take_back(agent: &mut Agent, journal: &mut Journal, orders: &mut Orders, why: &str) -> Result<(), AgentError> {
+    if journal.record.state == State::Adopting && orders.is_committed() {
+        return commit(agent, journal).await;
+    }
+    if !matches!(journal.record.state, State::RollingBack { .. }) {
+        journal.step(Event::Failed { why: why.to_owned() })?;
+    }
+    orders.take_back(agent, why).await?;
+    drop_copy(agent, &journal.record).await?;
+    journal.step(Event::PutBack)
 }
 
 /// Of a cluster that was never stopped.
