@@ -58,6 +58,13 @@ test: deps ## everything: unit tests, walls, surface, scenarios on a real cluste
 	@$(call lay-out,dev)
 	@$(call programs,dev) $(if $(ARGS),cargo test --workspace --locked --no-fail-fast $(ARGS),tests/package/suites.py) 2>&1 | tee target/test.log
 
+.PHONY: matrix
+matrix: deps ## a restore broken in every state by everything (hours; make test has a sample): target/restore-matrix.json
+	@cargo build --workspace --all-targets --locked
+	@$(call lay-out,dev)
+	@rm -f target/restore-matrix.json
+	@MATRIX=all $(call programs,dev) cargo test --workspace --locked --test matrix -- $(ARGS)
+
 .PHONY: check
 check: ## fmt, clippy with warnings as errors, walls, surface, cargo deny where it can run
 	@cargo fmt --all --check

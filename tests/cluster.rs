@@ -33,6 +33,7 @@ mod cluster {
     pub mod power;
     pub mod rule;
     pub mod secrets;
+    pub mod small_disk;
     pub mod stranger;
     pub mod world;
     pub mod writer;

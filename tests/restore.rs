@@ -37,6 +37,8 @@ mod restore {
     pub mod broken;
     pub mod due;
     pub mod gone;
+    #[allow(dead_code, reason = "shared with tests/matrix.rs")]
+    pub mod moment;
     pub mod refused;
 }
 

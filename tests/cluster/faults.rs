@@ -2,8 +2,8 @@
 //! the repository is away, a clock is set back, a disk is full.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use super::small_disk::SmallDisk;
 use super::world::{MODEL, Seat, World};
 use crate::harness::{until, until_some};
 
@@ -126,51 +126,12 @@ pub fn clock_set_back(world: &'static World) {
     world.action(&primary, &["create-backup"]).ok();
 }
 
-/// A small disk of its own for the storage that the next unit will have.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn for_the_next_unit(world: &World, megabytes: u32) -> Self {
-        let storages = world.shell.home.join("models").join(MODEL).join("storage");
-        let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.rsplit('-').next()?.parse::<u32>().ok();
-        let used = std::fs::read_dir(&storages).expect("the storages").flatten().filter_map(number).max();
-        let place = storages.join(format!("pgdata-{}", used.map_or(0, |used| used + 1)));
-        std::fs::create_dir(&place).expect("the storage");
-        let size = format!("size={megabytes}m,mode=755");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "pgba"]).arg(&place).status();
-        assert!(mounted.is_ok_and(|status| status.success()), "mounting a small disk needs root");
-        Self(place)
-    }
-
-    fn free(&self) -> u64 {
-        let output = Command::new("df").args(["--output=avail", "-B1"]).arg(&self.0).output().expect("df");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.lines().nth(1).and_then(|line| line.trim().parse().ok()).expect("free bytes")
-    }
-
-    fn fill(&self, leave: u64) {
-        let bytes = self.free().saturating_sub(leave).to_string();
-        let filled = Command::new("fallocate").args(["-l", &bytes]).arg(self.ballast()).status();
-        assert!(filled.is_ok_and(|status| status.success()), "filling the disk");
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.0.join("ballast")
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 pub fn full_disk(world: &'static World) {
     let disk = SmallDisk::for_the_next_unit(world, 1200);
     let unit = world.add_units(1).remove(0);
     world.is_whole(4);
     let seat = world.seat(&unit);
-    assert_eq!(seat.storage, disk.0);
+    assert_eq!(seat.storage, disk.place());
     let primary = world.primary();
     let body = format!(r#"{{"leader":"{}","candidate":"{}"}}"#, primary.member(), seat.member());
     primary.command("POST", "/switchover", &body).expect("Patroni answers");
@@ -189,7 +150,7 @@ pub fn full_disk(world: &'static World) {
     assert!(message.contains("juju storage --filesystem"), "{message}");
     let written = world.writer.written();
     until(120, "clients write again, to whichever member", || world.writer.written() > written + 20);
-    std::fs::remove_file(disk.ballast()).expect("making room");
+    disk.make_room();
     world.is_whole(4);
     let _ = world.primary().psql(world.shell, "DROP TABLE IF EXISTS ballast");
     world.nothing_is_lost();

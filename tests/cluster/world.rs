@@ -58,7 +58,7 @@ pub struct Seat {
 
 static WORLD: OnceLock<Result<World, String>> = OnceLock::new();
 
-pub fn trial(sentence: &'static str, needs: Needs, scenario: fn(&'static World)) -> Trial {
+pub fn trial(sentence: impl Into<String>, needs: Needs, scenario: impl Fn(&'static World) + Send + 'static) -> Trial {
     let trial = Trial::test(sentence, move || {
         let world = WORLD.get_or_init(set_up).as_ref().map_err(|why| format!("the cluster was not set up: {why}"))?;
         let begun = Instant::now();

@@ -97,6 +97,25 @@ pub fn old_data(seat: &Seat) -> Vec<String> {
     names.filter(|name| name.starts_with("data.")).collect()
 }
 
+impl World {
+    /// Nothing of it is left but the rows.
+    #[track_caller]
+    pub fn is_as_it_was(&self, folders: &[Vec<String>]) {
+        self.is_whole(3);
+        self.nothing_is_lost();
+        until(60, "no copy is left", || self.folders() == folders);
+        self.rows_come(10);
+    }
+
+    pub fn folders(&self) -> Vec<Vec<String>> {
+        let sorted = |mut names: Vec<String>| {
+            names.sort();
+            names
+        };
+        self.seats().iter().map(|seat| sorted(old_data(seat))).collect()
+    }
+}
+
 pub fn formed(world: &'static World) {
     world.with_repository();
     world.add_units(2);

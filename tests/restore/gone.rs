@@ -1,6 +1,6 @@
 //! Machines that are lost before or in the middle of a restore.
 
-use super::broken::wait_for;
+use super::moment::wait_for;
 use crate::harness::until;
 use crate::watch::{self, kill_hard};
 use crate::world::{Seat, World};

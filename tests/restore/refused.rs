@@ -1,6 +1,6 @@
 //! What is refused or waits while a restore runs, or before it may.
 
-use super::broken::wait_for;
+use super::moment::wait_for;
 use crate::harness::until;
 use crate::watch::kill_hard;
 use crate::world::World;
