@@ -62,7 +62,7 @@ test: deps ## everything: unit tests, walls, surface, scenarios on a real cluste
 matrix: deps ## a restore broken in every state by everything (hours; make test has a sample): target/restore-matrix.json
 	@cargo build --workspace --all-targets --locked
 	@$(call lay-out,dev)
-	@rm -f target/restore-matrix.json
+	@$(if $(ARGS),,rm -f target/restore-matrix.json)
 	@MATRIX=all $(call programs,dev) cargo test --workspace --locked --test matrix -- $(ARGS)
 
 .PHONY: check

@@ -136,7 +136,7 @@ fn broken_at(
     }
     driving.hold_at(|journal, stage| state.is(journal, stage)).unwrap_or_else(|why| panic!("{why}"));
     inject(world, fault, state, roles, Some(&driving), disk);
-    settle(world, fault, roles, disk, running)
+    settle(world, fault, roles, disk, running, &driving)
 }
 
 /// The usual reason to go back in a state in which data has moved: what was recovered cannot take its place.
@@ -146,19 +146,21 @@ fn lose_the_copy(driving: &Driving, driver: &Seat) {
 }
 
 /// By itself; what is away for so long that clients wait is mended then.
-fn settle(world: &'static World, fault: Fault, roles: &Roles, disk: &SmallDisk, running: Running) -> String {
-    let ended = if fault == Fault::Driver {
-        let by_itself = is_served(world);
-        mend(world, fault, roles, disk);
-        (running.end(), by_itself)
-    } else {
-        until(420, "the action ends", || running.is_over());
-        let ended = running.end();
-        let by_itself = is_served(world);
-        mend(world, fault, roles, disk);
-        (ended, by_itself)
-    };
-    let (Action { completed, message, .. }, by_itself) = ended;
+fn settle(
+    world: &'static World,
+    fault: Fault,
+    roles: &Roles,
+    disk: &SmallDisk,
+    running: Running,
+    driving: &Driving,
+) -> String {
+    if fault != Fault::Driver {
+        // Once it is committed the action waits for those that follow, minutes for one that is gone.
+        until(420, "the restore ends", || running.is_over() || driving.written().0 == "committed");
+    }
+    let by_itself = is_served(world);
+    mend(world, fault, roles, disk);
+    let Action { completed, message, .. } = running.end();
     let served = if by_itself { "" } else { "clients waited until it was mended; " };
     format!("{served}{}{message}", if completed { "done" } else { "" })
 }

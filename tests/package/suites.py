@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 # Minutes each; where a program is not named here it takes seconds.
-LONG = ["cluster", "restore", "tls", "scenarios"]
+LONG = ["cluster", "restore", "tls", "scenarios", "matrix"]
 # Of the reason of one failure: the end of the output is what people see first.
 REASON_LINES, REASON_WIDTH = 14, 400
 

@@ -80,8 +80,8 @@ async fn do_it(agent: &mut Agent, order: &Order, record: &mut PartRecord) -> Res
         }
         Stage::StopPrimary | Stage::StopReplicas { .. } => (),
         Stage::Aside => aside(agent, order).await?,
-        Stage::Join => join(agent, order).await?,
         Stage::PutBack { first, .. } => put_back(agent, order, first, record.was_down).await?,
+        Stage::Join => join(agent, order, record).await?,
     }
     Ok(Said::default())
 }
@@ -213,10 +213,18 @@ async fn aside(agent: &Agent, order: &Order) -> Result<(), AgentError> {
 
 /// A unit that was away for all of it still has its old data in place. One that had all
 /// that the primary had before the restore that is undone follows without a copy.
-async fn join(agent: &Agent, order: &Order) -> Result<(), AgentError> {
+async fn join(agent: &Agent, order: &Order, record: &PartRecord) -> Result<(), AgentError> {
     if order.driver == agent.unit.to_string() {
         return Ok(());
     }
+    // One that could not say that it had joined does it again; its old data may have gone since.
+    if record.ended.is_none() {
+        change_places(agent, order).await?;
+    }
+    start_patroni(agent).await
+}
+
+async fn change_places(agent: &Agent, order: &Order) -> Result<(), AgentError> {
     let folders = Folders::of_order(agent, order);
     if !folders.places().aside {
         aside(agent, order).await?;
@@ -225,7 +233,7 @@ async fn join(agent: &Agent, order: &Order) -> Result<(), AgentError> {
         let was_whole = part_file::load(agent, undone)?.is_some_and(|record| record.whole);
         folders.carry_out("bringing the old data back", &places::old_data_again(folders.places(), was_whole))?;
     }
-    start_patroni(agent).await
+    Ok(())
 }
 
 /// What may have to be undone hangs on how far this unit had come.
