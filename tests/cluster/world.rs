@@ -195,10 +195,13 @@ impl World {
         status["applications"]["object-storage"]["units"][STORE]["workload-status"]["current"] == "active"
     }
 
-    /// What a scenario that failed had arranged fails no other one: hooks run, the client
-    /// writes, and rows that this one lost are not missed twice.
+    /// What a scenario that failed had arranged fails no other one: hooks run, nothing is held, the
+    /// client writes, and rows that this one lost are not missed twice.
     fn begin_afresh(&self) {
         self.shell.juju(&["model-config", HOOKS]);
+        for Seat { unit, .. } in self.seats().into_iter().filter(|seat| !seat.off) {
+            self.shell.action(&unit, &["cancel-restore"]);
+        }
         self.writer.forget_all();
         self.writer.go_on();
     }

@@ -192,7 +192,8 @@ pub fn held(world: &'static World) {
         world.shell.psql(&options, None, "SELECT count(*) FROM written").ok().parse::<usize>().expect("a number")
     };
     let there = count(&held);
-    assert!(there >= rows.len() && there < world.writer.written(), "{there} rows in the copy");
+    let now = world.primary().sql(world.shell, "SELECT count(*) FROM written").parse::<usize>().expect("a number");
+    assert!(there >= rows.len() && there < now, "{there} rows in the copy, {now} in the cluster");
     world.says(&driver.unit, "active", "is held: juju run", 60);
     let refused = world.action(&driver, &["restore", &id]).failed();
     assert!(refused.contains("is held: juju run"), "{refused}");

@@ -33,18 +33,16 @@ pub fn followed(world: &'static World) {
     world.leads(&world.primary());
     let (id, rows) = world.backup();
     world.rows_come(20);
-    let said = world.restore(&id);
-    // It lasts until we have seen it.
-    world.slow(60_000);
-    assert!(said.get("next").starts_with("a full backup begins by itself"), "{said:?}");
-    world.rows_come(10);
-    world.went_back(&rows);
-    until(60, "a backup has begun", || !world.listed(&world.leader(), "in-progress").is_empty());
-    // Hooks are not held up by it.
-    let unit = world.leader().unit;
-    until(30, "a hook has run", || world.shell.juju(&["exec", "--unit", &unit, "--", "true"]).good);
-
     let before = world.full_backups();
+    // It lasts until we have seen it.
+    world.slow(150_000);
+    let said = world.restore(&id);
+    assert!(said.get("next").starts_with("a full backup begins by itself"), "{said:?}");
+    let unit = world.leader().unit;
+    until(60, "a backup has begun", || !world.listed(&world.leader(), "in-progress").is_empty());
+    let (status, message) = world.seat(&unit).status;
+    assert_eq!(status, "active", "hooks are not held up by it: {message}");
+
     // The restoring unit is busy: another one is asked.
     let other = world.replica();
     let running = world.start_restore(&world.leader(), &id);
@@ -58,5 +56,6 @@ pub fn followed(world: &'static World) {
     world.rows_come(10);
     world.went_back(&rows);
     until(120, "the backup has followed", || world.full_backups() == before + 1);
+    world.is_whole(3);
     drop(by_itself);
 }
