@@ -185,9 +185,12 @@ impl World {
         self.units[at].server = Server::Down;
     }
 
+    /// With nothing to start from, nothing starts.
     fn starts(&mut self, at: usize, server: Server) {
-        self.units[at].server = server;
-        self.units[at].clean = false;
+        let unit = &mut self.units[at];
+        if unit.disk.data.is_some() {
+            (unit.server, unit.clean) = (server, false);
+        }
     }
 
     /// Gracefully: its lock is given back.
@@ -205,11 +208,7 @@ impl World {
             return;
         }
         match self.store.leader {
-            Some(leader) if leader == at => {
-                if self.units[at].disk.data.is_some() {
-                    self.starts(at, Server::Primary);
-                }
-            }
+            Some(leader) if leader == at => self.starts(at, Server::Primary),
             Some(leader) => self.follow(at, leader),
             None if self.may_lead(at) => {
                 // Of an asynchronous cluster: rows that only the primary before had are gone.
