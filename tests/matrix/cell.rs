@@ -189,7 +189,8 @@ fn held(world: &'static World, fault: Fault, roles: &Roles, disk: &SmallDisk, ba
     format!("{}held, continued", if served { "" } else { "clients waited until it was mended; " })
 }
 
-/// The journal of the unit that restores, and the order that all have heard.
+/// The journal of the unit that restores, the order that all have heard, and the claim: of a
+/// process that was killed it lasts half a minute, and refuses the next restore meanwhile.
 fn is_settled(driver: &Seat) -> bool {
     let open = journals(driver).iter().any(|id| {
         let file = driver.storage.join("state").join(format!("restore-{id}.json"));
@@ -198,7 +199,8 @@ fn is_settled(driver: &Seat) -> bool {
     });
     let order: serde_json::Value =
         serde_json::from_str(&driver.key("/pg-backup-agent/restore/order")).unwrap_or_default();
-    !open && (order.is_null() || ["join", "put-back"].iter().any(|stage| order["stage"] == **stage))
+    let is_claimed = !driver.key("/pg-backup-agent/restore/driver").is_empty();
+    !open && !is_claimed && (order.is_null() || ["join", "put-back"].iter().any(|stage| order["stage"] == **stage))
 }
 
 /// `since`: acknowledged after the backup and before the restore. All of them are there, or none.
