@@ -62,7 +62,6 @@ const SCENARIOS: &[Scenario] = &[
     ("a restore that is killed while places change is taken back by itself",           Three,   broken::killed_switching),
     ("a restore that is killed while the copy starts ends one way or the other",       Three,   broken::killed_adopting),
     ("everything of the restoring unit killed while places change: all as it was",     Three,   broken::all_killed),
-    ("a cluster whose database starts on no unit is restored",                         Three,   gone::every_database),
     ("a replica that is away follows the restored cluster when it is back",            Links,   gone::replica_away),
     ("the machine of the restoring unit is lost before the commit: others put back",   Links,   gone::driver),
     ("the machine of the primary is lost when it is stopped: a whole replica leads",   Links,   gone::primary),

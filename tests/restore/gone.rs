@@ -2,8 +2,7 @@
 
 use super::moment::wait_for;
 use crate::harness::until;
-use crate::watch::{self, kill_hard};
-use crate::world::{Seat, World};
+use crate::world::World;
 
 pub fn replica_away(world: &'static World) {
     let (id, rows) = world.backup();
@@ -57,26 +56,4 @@ pub fn primary(world: &'static World) {
     if !ended.completed {
         world.is_as_it_was(&folders);
     }
-}
-
-/// The database starts nowhere: a file that PostgreSQL needs is gone on every unit.
-pub fn every_database(world: &'static World) {
-    let (id, rows) = world.backup();
-    world.rows_come(20);
-    let seats = world.seats();
-    for seat in &seats {
-        std::fs::remove_file(seat.storage.join("pg/data/global/pg_filenode.map")).expect("the file");
-    }
-    for seat in &seats {
-        let servers = watch::of_folder(&seat.storage).into_iter().filter(|process| process.line.contains("postgres"));
-        servers.for_each(|server| kill_hard(&server));
-    }
-    let is_down = |seat: &Seat| !seat.psql(world.shell, "SELECT 1").good;
-    until(60, "no database runs", || seats.iter().all(is_down));
-    let results = world.restore(&id);
-    assert_eq!(results.get("restore-status"), "restore started and finished");
-    world.rows_come(20);
-    world.is_whole(3);
-    world.went_back(&rows);
-    world.backup();
 }

@@ -30,6 +30,7 @@ struct HooksRest(&'static World);
 impl HooksRest {
     fn begin(world: &'static World) -> Self {
         world.shell.juju(&["model-config", "update-status-hook-interval=10m"]).ok();
+        until(60, "no hook runs", || world.seats().iter().all(|seat| seat.agent == "idle"));
         Self(world)
     }
 }
