@@ -44,19 +44,11 @@ pub enum DueOutcome {
 
 /// Makes it if this unit may, now. It ends when a restore is asked for.
 pub async fn due_backup(agent: &Agent, keys: &RestoreKeys, due: &DueBackup) -> DueOutcome {
-    // What is refused is refused before the others are told.
+    // Asked for first: most units learn here that it is another unit's business.
     if let Err(refused) = create_backup::may(agent, due.kind).await {
         return DueOutcome::NotHere(refused);
     }
-    match keys.begin_due(&agent.unit, clock::now()).await {
-        Ok(true) => (),
-        Ok(false) => {
-            return DueOutcome::NotHere(AgentError::refused("another unit was faster, or a restore is asked for", ""));
-        }
-        Err(error) => return DueOutcome::Failed(error),
-    }
-    let stands_back = stands_back(keys, agent.unit.to_string());
-    match create_backup::made(agent, &Progress::Log, due.kind, stands_back).await {
+    match create_backup::made(agent, &Progress::Log, due.kind, stands_back(agent, keys)).await {
         Ok(results) => DueOutcome::Made(results),
         Err(error) => DueOutcome::Failed(error),
     }
@@ -73,15 +65,26 @@ pub(super) fn next(agent: &Agent) -> String {
     }
 }
 
-async fn stands_back(keys: &RestoreKeys, unit: String) -> String {
-    loop {
+/// Begins with the engine: the claim of the backup is this unit's by then, and no other says that it makes it.
+async fn stands_back(agent: &Agent, keys: &RestoreKeys) -> String {
+    // A cluster store that is away for a moment says nothing.
+    let begun = loop {
+        match keys.begin_due(&agent.unit, clock::now()).await {
+            Ok(begun) => break begun,
+            Err(error) => tracing::info!("{}", error_chain(&error)),
+        }
         sleep(LOOK).await;
-        // A cluster store that is away for a moment says nothing.
-        let Ok(due) = keys.due_backup().await else { continue };
-        if due.is_none_or(|due| due.on.as_deref() != Some(&unit)) {
-            return "a restore was asked for".to_owned();
+    };
+    let unit = agent.unit.to_string();
+    let is_ours = |due: &Option<DueBackup>| due.as_ref().is_some_and(|due| due.on.as_deref() == Some(&unit));
+    while begun {
+        sleep(LOOK).await;
+        match keys.due_backup().await {
+            Ok(due) if !is_ours(&due) => break,
+            _ => (),
         }
     }
+    "a restore was asked for, or another backup was made".to_owned()
 }
 
 /// A restore comes before a backup that nobody asked for.
@@ -92,8 +95,10 @@ pub(super) async fn stand_back(agent: &Agent, progress: &Progress) {
         // Then a backup that runs is in the way, and the user is told so.
         Err(error) => return tracing::info!("{}", error_chain(&error)),
     };
-    let Some(DueBackup { on: Some(unit), after, .. }) = due else { return };
-    progress.say(&format!("ending the backup after {after}, which runs on {unit}")).await;
+    let Some(DueBackup { on, after, .. }) = due else { return };
+    if let Some(unit) = on {
+        progress.say(&format!("ending the backup after {after}, which runs on {unit}")).await;
+    }
     let deadline = Instant::now() + PATIENCE;
     while observe::engine_is_busy(agent).await && Instant::now() < deadline {
         sleep(LOOK).await;

@@ -52,7 +52,8 @@ impl RestoreKeys {
         self.etcd.put(KEY, &text(due)?).await.map_err(failed)
     }
 
-    /// It is made on this unit now. False: there is nothing to make any more, or it stands back.
+    /// It is made on this unit now, which has the claim of the backup. False: there is nothing to make any more, or it
+    /// stands back.
     pub async fn begin_due(&self, unit: &UnitName, now: DateTime<Utc>) -> Result<bool, AgentError> {
         let Some((due, revision)) = read(&self.etcd).await?.filter(|(due, _)| due.may_run(now)) else {
             return Ok(false);
