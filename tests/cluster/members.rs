@@ -42,7 +42,7 @@ pub fn basic(user: &str, password: &str) -> String {
 pub fn http(address: &str, port: u16, method: &str, path: &str, authorization: &str, body: &str) -> Option<Answer> {
     let place: SocketAddr = format!("{address}:{port}").parse().ok()?;
     let mut stream = TcpStream::connect_timeout(&place, Duration::from_secs(2)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
     let authorization = match authorization {
         "" => String::new(),
         authorization => format!("Authorization: {authorization}\r\n"),
