@@ -74,7 +74,7 @@ pub(super) async fn open_beyond(agent: &Agent, record: &Record) -> Result<Timeli
     let failed = |error| AgentError::fault("opening the old data", error);
     let (place, users) = (recover::place(agent, record), agent.users()?);
     let command = match agent.file.archives {
-        true => agent.engine().history_command(&place.data),
+        true => agent.engine().history_command(),
         false => "/bin/false".to_owned(),
     };
     place.learn_histories(&agent.layout().data()).await.map_err(failed)?;

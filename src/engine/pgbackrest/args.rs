@@ -115,17 +115,15 @@ impl Common<'_> {
         words.map(|word| quoted(&word)).join(" ")
     }
 
-    /// A `restore_command` that answers histories of timelines and no WAL, for the server of
-    /// `data`: a shell runs it, `%f` and `%p` are PostgreSQL's.
-    pub fn history_command(&self, data: &Path) -> String {
+    /// A `restore_command` that answers histories of timelines and no WAL: a shell
+    /// runs it, `%f` and `%p` are PostgreSQL's.
+    pub fn history_command(&self) -> String {
         let words = [
             "pgbackrest".to_owned(),
             format!("--config={}", self.config.display()),
             format!("--stanza={}", self.stanza),
             "--log-level-console=warn".to_owned(),
             "--log-level-stderr=off".to_owned(),
-            // %p is relative to it: with the running cluster's folder pgBackRest refuses ([032]).
-            format!("--pg1-path={}", data.display()),
             // The spool is the running cluster's.
             "--no-archive-async".to_owned(),
             "archive-get".to_owned(),

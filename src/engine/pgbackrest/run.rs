@@ -108,8 +108,8 @@ impl Engine {
     }
 
     /// What an isolated server asks for histories of timelines, and nothing else.
-    pub fn history_command(&self, data: &Path) -> String {
-        self.common().history_command(data)
+    pub fn history_command(&self) -> String {
+        self.common().history_command()
     }
 
     /// Waits for the end; the log is lost when it failed (see [`Self::end`]).
