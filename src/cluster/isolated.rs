@@ -14,6 +14,8 @@ use crate::sys::files::{self, Access};
 use crate::sys::process::{Invocation, OsUser, ProcessError, Runner, Running};
 
 const POLL: Duration = Duration::from_millis(100);
+/// Data that was shut down opens within.
+const BEYOND: Duration = Duration::from_secs(300);
 
 #[derive(Debug, thiserror::Error)]
 pub enum IsolatedError {
@@ -137,8 +139,14 @@ impl Isolated {
     pub async fn start_beyond(&self, history_command: &str) -> Result<(RunningServer<'_>, Postgres), IsolatedError> {
         self.make_standby().await?;
         let mut server = self.start_with(&standing_still(history_command))?;
-        server.promote().await?;
-        let session = server.recovered().await?;
+        let opened = async {
+            server.promote().await?;
+            server.recovered().await
+        };
+        // It was shut down: there is nothing to replay, and what does not open now never does.
+        let session = tokio::time::timeout(BEYOND, opened).await;
+        let session =
+            session.map_err(|_| IsolatedError::Ended(format!("it did not open in {} s", BEYOND.as_secs())))??;
         Ok((server, session))
     }
 
