@@ -79,7 +79,7 @@ pub fn three_units(world: &'static World) {
 pub fn listed_everywhere(world: &'static World) {
     let primary = world.primary();
     // It lasts until all have been asked, on a slow machine too.
-    world.slow(60_000);
+    world.slow(150_000);
     let unit: &'static str = Box::leak(primary.unit.clone().into_boxed_str());
     let running = world.shell.start_action(unit, &["create-backup"]);
     let replicas = world.replicas();
@@ -88,7 +88,7 @@ pub fn listed_everywhere(world: &'static World) {
         entry["percent"].as_f64().filter(|percent| *percent > 0.0)
     };
     for seat in &replicas {
-        until_some(60, &format!("{} lists it, with its percent", seat.unit), || {
+        until_some(120, &format!("{} lists it, with its percent", seat.unit), || {
             assert!(!running.is_over(), "it was over too soon");
             shown(seat)
         });

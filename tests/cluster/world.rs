@@ -198,6 +198,7 @@ impl World {
     /// What a scenario that failed had arranged fails no other one: hooks run, nothing is held, the
     /// client writes, and rows that this one lost are not missed twice.
     fn begin_afresh(&self) {
+        self.fault("none");
         self.shell.juju(&["model-config", HOOKS]);
         for Seat { unit, .. } in self.seats().into_iter().filter(|seat| !seat.off) {
             self.shell.action(&unit, &["cancel-restore"]);
