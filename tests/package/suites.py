@@ -18,8 +18,8 @@ import threading
 import time
 from pathlib import Path
 
-# Minutes each; where a program is not named here it takes seconds.
-LONG = ["cluster", "restore", "tls", "scenarios", "matrix"]
+# Minutes each, the first two side by side: what is bound by time runs beside what is light. Others take seconds.
+LONG = ["tls", "scenarios", "cluster", "restore", "matrix"]
 # Of the reason of one failure: the end of the output is what people see first.
 REASON_LINES, REASON_WIDTH = 14, 400
 
