@@ -140,6 +140,11 @@ impl Writer {
         state.locked_out.clear();
     }
 
+    #[allow(dead_code, reason = "for tests/cluster.rs")]
+    pub fn logins(&self) -> u64 {
+        self.state().logins
+    }
+
     /// Back to one connection. Gives the logins, and the times when no password was right.
     pub fn stay_connected_with(&self, password: &str) -> (u64, Vec<String>) {
         let mut state = self.state();
