@@ -228,12 +228,12 @@ impl World {
         self.secrets.lock().expect("secrets").clone()
     }
 
-    /// When the unit's PostgreSQL was started, and on which timeline it is.
+    /// When the unit's PostgreSQL was started, and what it is; of the primary also its timeline. (A replica's
+    /// control file tells the timeline of its last restart point, which may be long ago.)
     pub fn life(&self, unit: &str) -> String {
-        self.sql(
-            unit,
-            "SELECT pg_postmaster_start_time() || ' on timeline ' || timeline_id FROM pg_control_checkpoint()",
-        )
+        let life = "SELECT pg_postmaster_start_time() || CASE WHEN pg_is_in_recovery() THEN ' a replica' \
+                    ELSE ' the primary of timeline ' || left(pg_walfile_name(pg_current_wal_lsn()), 8) END";
+        self.sql(unit, life)
     }
 
     pub fn lives(&self) -> Vec<String> {
